@@ -1,0 +1,50 @@
+"""A window's or media host's line to the leader of one epoch."""
+
+from collections.abc import Callable
+
+import structlog
+import zmq
+
+from shared.errors import MessageError
+from shared.messages import FromLeader, ToLeader, decode_from_leader, decode_to_leader, encode
+
+from .socket import DrainedSocket, open_socket
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: A window that has so much unsent has no leader; more would only get old.
+_OUTBOX_LIMIT = 256
+
+
+class ActionClient:
+    """Send messages to the leader, and call ``receive`` with what it answers."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, receive: Callable[[FromLeader], None]
+    ) -> None:
+        socket = open_socket(context, zmq.DEALER)
+        # By default a DEALER queues for a peer that it never met, and whoever comes next reads it.
+        socket.set(zmq.IMMEDIATE, 1)
+        socket.connect(endpoint)
+        self._receive = receive
+        self._socket = DrainedSocket(socket, self._arrived, outbox_limit=_OUTBOX_LIMIT)
+
+    def send(self, message: ToLeader) -> bool:
+        """Send ``message``, as soon as the leader is connected. False: dropped, too much waits already."""
+        return self._socket.send([encode(message)])
+
+    def unsent(self) -> list[ToLeader]:
+        """Return what never left this process, so that it is safe to address it to another leader."""
+        return [decode_to_leader(frames[0]) for frames in self._socket.unsent]
+
+    def close(self) -> None:
+        """Hang up the line."""
+        self._socket.close()
+
+    def _arrived(self, frames: list[bytes]) -> None:
+        try:
+            message = decode_from_leader(frames[-1])
+        except MessageError as exc:
+            log.warning("reply.undecodable", error=str(exc))
+            return
+        self._receive(message)

@@ -1,0 +1,43 @@
+"""The leader's snapshots to all windows: XPUB, which is PUB that hears who subscribes."""
+
+import zmq
+
+from .socket import DrainedSocket, open_socket
+
+
+class Publisher:
+    """Publish the newest snapshot, and repeat it as heartbeat and to each new subscriber.
+
+    Must be made inside its owner's running loop.
+
+    Raises:
+        zmq.ZMQError: If ``endpoint`` cannot be bound.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        socket = open_socket(context, zmq.XPUB)
+        # Without VERBOSE only the first subscription ever is reported, and a late window would wait.
+        socket.set(zmq.XPUB_VERBOSE, 1)
+        # A window that stopped reading must not grow the leader: past this, it misses snapshots.
+        socket.set(zmq.SNDHWM, 64)
+        socket.bind(endpoint)
+        self._newest: bytes | None = None
+        self._socket = DrainedSocket(socket, self._subscription)
+
+    def publish(self, snapshot: bytes) -> None:
+        """Send ``snapshot``, one encoded frame, to every window."""
+        self._newest = snapshot
+        self._socket.send([snapshot])
+
+    def repeat(self) -> None:
+        """Send the newest snapshot again."""
+        if self._newest is not None:
+            self._socket.send([self._newest])
+
+    def close(self) -> None:
+        """Stop publishing."""
+        self._socket.close()
+
+    def _subscription(self, frames: list[bytes]) -> None:
+        if frames[0][:1] == b"\x01":
+            self.repeat()

@@ -1,0 +1,39 @@
+"""What a lease is, whatever keeps it: the kernel of one host, or a service of a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.election import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Vacant:
+    """Nobody holds the lease; ``epoch`` is the newest ever taken, 0 before the first."""
+
+    epoch: int
+
+
+class Lease(Protocol):
+    """The lease of one group as one process sees it. Times are CLOCK_BOOTTIME seconds."""
+
+    def look(self) -> Holder | Vacant:
+        """Return who holds the newest epoch."""
+
+    def try_take(self, epoch: int, deadline: float) -> bool:
+        """Take ``epoch`` and hold it until ``deadline``. False: somebody was faster, or is further."""
+
+    def renew(self, deadline: float) -> None:
+        """Hold our epoch until ``deadline``."""
+
+    def is_held(self) -> bool:
+        """Return whether nobody succeeded us. Asked before every external effect, so it costs microseconds."""
+
+    def release(self) -> None:
+        """Let go, so that a successor takes over at once."""
+
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+        """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go."""
+
+    def endpoints(self, epoch: int) -> tuple[str, str]:
+        """Return where the holder of ``epoch`` binds its XPUB and its ROUTER."""

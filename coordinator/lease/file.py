@@ -1,0 +1,180 @@
+"""The lease of one host, kept by the kernel alone: ``leader.N`` files, locked from birth.
+
+A candidate makes a private file, locks it (flock), writes into it who it is and until when it holds, and
+links it to ``leader.N+1``. link(2) is atomic and fails if the name exists, so an epoch has one holder, and
+nobody ever sees it unlocked or unwritten. The kernel opens the lock the moment the holder dies, whatever
+killed it; everybody who waits for that lock wakes. There is no mutex that a stopped process could keep: a
+holder that does not renew its deadline is passed by ``leader.N+2`` without being touched.
+
+A holder is deposed once its successor's file exists, or its own is gone because a later one tidied up.
+The newest file is never removed, so epochs only rise.
+
+Layout of a file: the deadline as a little-endian double, rewritten in place, then one JSON object.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from shared.election import Holder
+from shared.errors import GroupError
+
+from .base import Vacant
+
+_DEADLINE = struct.Struct("<d")
+_NAME = re.compile(r"leader\.([0-9]{1,18})")
+_READ_LIMIT = 4096
+
+
+class _Card(msgspec.Struct):
+    """Who holds: the unchanging part of a lease file."""
+
+    instance: str
+    pid: int
+    endpoints: tuple[str, str]
+
+
+class FileLease:
+    """The lease of the group whose private directory is ``directory`` (see :mod:`shared.config`)."""
+
+    def __init__(self, directory: Path, instance: str) -> None:
+        self._directory, self._instance = directory, instance
+        self._fd: int | None = None
+        self._own = self._next = ""  # paths of our epoch's file and of its successor's
+
+    def endpoints(self, epoch: int) -> tuple[str, str]:
+        """Return the ipc paths of this epoch: binding a path twice would silently steal it."""
+        return f"ipc://{self._directory}/{epoch}.state", f"ipc://{self._directory}/{epoch}.actions"
+
+    def look(self) -> Holder | Vacant:
+        """Return who holds the newest epoch.
+
+        Raises:
+            GroupError: If the newest file is held but is not ours to understand.
+        """
+        while (epoch := self._newest()) > 0:
+            try:
+                fd = os.open(self._path(epoch), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # tidied up in between, so there is a newer one
+            try:
+                return Vacant(epoch) if _is_free(fd) else self._read(fd, epoch)
+            finally:
+                os.close(fd)
+        return Vacant(0)
+
+    def try_take(self, epoch: int, deadline: float) -> bool:
+        """Take ``epoch`` if nobody has taken it or a later one.
+
+        Raises:
+            GroupError: If the directory cannot be written (disk full, read-only, gone).
+        """
+        private = self._directory / f"candidate.{os.getpid()}.{secrets.token_hex(4)}"
+        try:
+            fd = os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise GroupError(f"cannot write in {self._directory}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            card = _Card(self._instance, os.getpid(), self.endpoints(epoch))
+            os.write(fd, _DEADLINE.pack(deadline) + msgspec.json.encode(card))
+            if not self._link(private, epoch):
+                os.close(fd)
+                return False
+        except OSError as exc:
+            os.close(fd)
+            raise GroupError(f"cannot write in {self._directory}: {exc.strerror}") from exc
+        finally:
+            private.unlink(missing_ok=True)
+        self._fd, self._own, self._next = fd, self._path(epoch), self._path(epoch + 1)
+        self._tidy(epoch)
+        return True
+
+    def renew(self, deadline: float) -> None:
+        """Rewrite the deadline in place: needs no space, so it works on a full disk."""
+        if self._fd is not None:
+            os.pwrite(self._fd, _DEADLINE.pack(deadline), 0)
+
+    def is_held(self) -> bool:
+        """Return whether nobody succeeded us: two look-ups of a name."""
+        return self._fd is not None and not os.path.exists(self._next) and os.path.exists(self._own)
+
+    def release(self) -> None:
+        """Open the lock. The file stays: it is the memory of the epoch's number."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+        """Wait for the lock on a thread of its own; the kernel wakes all waiters at once."""
+        threading.Thread(
+            target=self._wait, args=(epoch, opened), name=f"lease-{epoch}", daemon=True
+        ).start()
+
+    def _wait(self, epoch: int, opened: Callable[[int], None]) -> None:
+        with contextlib.suppress(FileNotFoundError):  # tidied up: it has a successor, so it is over
+            fd = os.open(self._path(epoch), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH)
+            finally:
+                os.close(fd)
+        opened(epoch)
+
+    def _link(self, private: Path, epoch: int) -> bool:
+        path = self._path(epoch)
+        try:
+            os.link(private, path)
+        except FileExistsError:
+            return False
+        # The name was free, but perhaps only because its holder has come and gone and was tidied up since.
+        # A later file is always linked before an earlier one is removed, so now it would be seen.
+        if self._newest() > epoch:
+            os.unlink(path)
+            return False
+        return True
+
+    def _newest(self) -> int:
+        try:
+            names = os.listdir(self._directory)
+        except OSError as exc:
+            raise GroupError(f"cannot read {self._directory}: {exc.strerror}") from exc
+        return max((int(match[1]) for name in names if (match := _NAME.fullmatch(name))), default=0)
+
+    def _tidy(self, epoch: int) -> None:
+        """Remove what earlier epochs left, the earliest first: see :meth:`is_held`."""
+        earlier = sorted(
+            int(match[1]) for path in self._directory.iterdir() if (match := _NAME.fullmatch(path.name))
+        )
+        for old in earlier:
+            if old < epoch:
+                for path in (self._path(old), *(name.removeprefix("ipc://") for name in self.endpoints(old))):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+
+    def _read(self, fd: int, epoch: int) -> Holder:
+        data = os.pread(fd, _READ_LIMIT, 0)
+        try:
+            deadline = _DEADLINE.unpack_from(data)[0]
+            card = msgspec.json.decode(data[_DEADLINE.size :], type=_Card)
+        except (struct.error, msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise GroupError(f"{self._path(epoch)} is held by a program that is not ours: {exc}") from exc
+        return Holder(epoch, deadline, card.instance, card.pid, card.endpoints)
+
+    def _path(self, epoch: int) -> str:
+        return f"{self._directory}/leader.{epoch}"
+
+
+def _is_free(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,168 @@
+"""Settings and the account: every default stands here, and nowhere else.
+
+Settings come from, later wins: the defaults below, a TOML file (``$SHAREDLINE_CONFIG``, else
+``$XDG_CONFIG_HOME/sharedline/config.toml``), and ``SHAREDLINE_<NAME>`` environment variables.
+"""
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import AccountError, ConfigError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a process of a group behaves. Times are seconds."""
+
+    runtime_dir: Path
+    """Parent of each group's private directory: leases and sockets. Lost at reboot, on purpose."""
+
+    state_dir: Path
+    """Parent of what must outlive a reboot: the instance id of each group."""
+
+    heartbeat: float = 0.1
+    """A leader repeats its snapshot this often, so that whoever missed one converges."""
+
+    stale_after: float = 0.5
+    """A window that heard nothing for so long shows its state as stale."""
+
+    lease_time: float = 0.5
+    """A leader that did not renew its lease for so long is passed over (stopped, hung, suspended)."""
+
+    presence_time: float = 2.0
+    """A window that the leader did not hear for so long is gone, and so is a call whose sound it hosts."""
+
+    action_time: float = 5.0
+    """How long a window waits for the leader's reply before the outcome is unknown."""
+
+    ended_calls_time: float = 5.0
+    """How long an ended call stays in the snapshot, so that a window that skipped some still sees its end."""
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+    """Return the settings of this process. ``overrides`` win over file and environment.
+
+    Raises:
+        ConfigError: If a file or variable has a name or value that cannot be used.
+    """
+    values: dict[str, Any] = _default_dirs(environ)
+    path = _config_file(environ)
+    values |= _read_toml(path)
+    for name in Settings.__struct_fields__:
+        if (text := environ.get(f"SHAREDLINE_{name.upper()}")) is not None:
+            values[name] = text
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"bad setting: {exc}; look at {path} and the SHAREDLINE_* variables") from exc
+
+
+def _default_dirs(environ: Mapping[str, str]) -> dict[str, Any]:
+    home = Path(environ.get("HOME") or Path.home())
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        runtime_dir = Path(runtime) / "sharedline"
+    else:
+        runtime_dir = Path(tempfile.gettempdir()) / f"sharedline-{os.getuid()}"
+    state = environ.get("XDG_STATE_HOME")
+    state_dir = (Path(state) if state else home / ".local" / "state") / "sharedline"
+    return {"runtime_dir": runtime_dir, "state_dir": state_dir}
+
+
+def _config_file(environ: Mapping[str, str]) -> Path:
+    if named := environ.get("SHAREDLINE_CONFIG"):
+        return Path(named)
+    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
+    return Path(base) / "sharedline" / "config.toml"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"cannot read the settings in {path}: {exc}") from exc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One phone extension: what the service's ``sip-provision`` answer calls a sipInfo.
+
+    ``outbound_proxy`` is ``host:port``; ``ca_file`` is one more authority to trust, for a service
+    with certificates of its own.
+    """
+
+    authorization_id: str
+    domain: str
+    outbound_proxy: str
+    username: str
+    password: str = field(repr=False)
+    outbound_proxy_backup: str | None = None
+    stun_servers: tuple[str, ...] = ()
+    ca_file: Path | None = None
+
+
+class _SipInfo(msgspec.Struct, rename="camel"):
+    """The file's form; fields of the service that we do not use are ignored."""
+
+    authorization_id: str
+    domain: str
+    outbound_proxy: str
+    username: str
+    password: str
+    outbound_proxy_backup: str | None = None
+    stun_servers: tuple[str, ...] | None = None
+    ca_file: str | None = None
+
+
+def load_account(path: str | Path) -> Account:
+    """Read an account from a sipInfo JSON file.
+
+    Accepts the object itself or the whole answer of ``sip-provision`` (the first of ``sipInfo``).
+    ``caFile``, ours, is relative to the file.
+
+    Raises:
+        AccountError: If the file is unreadable, no JSON, or lacks a field; the text says which.
+    """
+    path = Path(path)
+    try:
+        raw: object = msgspec.json.decode(path.read_bytes())
+    except OSError as exc:
+        raise AccountError(f"cannot read the account file {path}: {exc.strerror}") from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise AccountError(f"the account file {path} is not JSON ({exc}); expected the sipInfo object") from exc
+    if isinstance(raw, dict) and isinstance(raw.get("sipInfo"), list) and raw["sipInfo"]:
+        raw = raw["sipInfo"][0]
+    try:
+        info = msgspec.convert(raw, _SipInfo)
+    except msgspec.ValidationError as exc:
+        raise AccountError(f"the account file {path} is incomplete: {exc}") from exc
+    return _checked(info, path)
+
+
+def _checked(info: _SipInfo, path: Path) -> Account:
+    for name in ("authorization_id", "domain", "outbound_proxy", "username", "password"):
+        if not getattr(info, name).strip():
+            raise AccountError(f"the account file {path} is incomplete: {name} is empty")
+    for proxy in filter(None, (info.outbound_proxy, info.outbound_proxy_backup)):
+        host, _, port = proxy.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise AccountError(f"the account file {path}: outboundProxy {proxy!r} is not host:port")
+    return Account(
+        authorization_id=info.authorization_id,
+        domain=info.domain,
+        outbound_proxy=info.outbound_proxy,
+        username=info.username,
+        password=info.password,
+        outbound_proxy_backup=info.outbound_proxy_backup or None,
+        stun_servers=info.stun_servers or (),
+        ca_file=path.parent / info.ca_file if info.ca_file else None,
+    )

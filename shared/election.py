@@ -1,0 +1,164 @@
+"""[core] Who leads the group: the decision, without the I/O. Times are CLOCK_BOOTTIME seconds.
+
+A lease has one holder per epoch (see ``coordinator/lease``). This core is told what the lease's files and
+locks show, and says when to try, whom to follow, when to renew and when to step down:
+
+* the holder died or let go: every candidate tries the next epoch at once, one wins;
+* the holder's deadline passed although it still holds its lock (stopped, hung, suspended): the next epoch is
+  tried all the same; the holder notices a successor before its next effect, and steps down;
+* a process that does not want to lead (``candidate=False``) only follows.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds an epoch, as its lease says: where to connect, and until when to believe it."""
+
+    epoch: int
+    deadline: float
+    instance: str
+    pid: int
+    endpoints: tuple[str, str]  # (XPUB, ROUTER)
+
+
+@dataclass(frozen=True, slots=True)
+class TryLease:
+    """Effect: try to take this epoch, without blocking; report :meth:`Election.granted` or what is there now."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Effect: look who holds the newest epoch, and report it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Effect: connect to this leader, and watch its lock: report :meth:`Election.died` when it opens."""
+
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Effect: start the real phone; all that it sends carries ``epoch``."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Effect: write this deadline into our lease."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepDown:
+    """Effect: stop the real phone of ``epoch`` without a further message: somebody else leads."""
+
+    epoch: int
+
+
+Effect = TryLease | Look | Follow | Promote | Renew | StepDown
+
+
+class Election:
+    """One process's view of who leads.
+
+    Args:
+        candidate: Whether this process is willing to lead.
+        lease_time: How long a lease holds without renewal; it is renewed three times as often.
+        look_every: How often a process looks again while nobody leads, or the leader's deadline has passed.
+    """
+
+    def __init__(
+        self, *, now: float, candidate: bool = True, lease_time: float = 0.5, look_every: float = 0.005
+    ) -> None:
+        self.is_leader = False
+        self.epoch = 0  # highest granted or seen; never goes down
+        self.holder: Holder | None = None
+        self._candidate, self._lease_time, self._look_every = candidate, lease_time, look_every
+        self._deadline: float | None = now
+        self._effects: list[Effect] = [Look()]
+
+    def vacant(self, epoch: int, now: float) -> None:
+        """Record that nobody holds a lease; ``epoch`` is the newest one ever taken (0: none)."""
+        self._saw(epoch)
+        if self.is_leader:
+            self._step_down()
+        self.holder = None
+        self._try_next(now)
+
+    def held(self, holder: Holder, now: float) -> None:
+        """Record that ``holder`` holds the newest epoch; seen again, that its deadline moved."""
+        if holder.epoch < self.epoch:
+            return
+        if self.is_leader and holder.epoch > self.epoch:
+            self._step_down()
+        if self.is_leader:
+            return
+        is_news = self.holder is None or self.holder.epoch != holder.epoch
+        self._saw(holder.epoch)
+        self.holder = holder
+        if is_news:
+            self._effects.append(Follow(holder))
+        self._deadline = holder.deadline
+        if holder.deadline <= now:
+            self._try_next(now)
+
+    def died(self, epoch: int, now: float) -> None:
+        """Record that the lock of ``epoch`` opened: its holder died or let go."""
+        if epoch != self.epoch or self.is_leader:
+            return
+        self.vacant(epoch, now)
+
+    def granted(self, epoch: int, now: float) -> None:
+        """Record that the lease of ``epoch`` is ours."""
+        if epoch <= self.epoch:
+            raise ValueError(f"lease epoch {epoch} is not above {self.epoch}")
+        self.is_leader, self.epoch, self.holder = True, epoch, None
+        self._deadline = now + self._lease_time / 3
+        self._effects.append(Promote(epoch))
+
+    def lost(self) -> None:
+        """Record that our lease has a successor or is gone."""
+        if self.is_leader:
+            self._step_down()
+            self._effects.append(Look())
+
+    def tick(self, now: float) -> None:
+        """Let time pass. Harmless to call early or twice."""
+        if self._deadline is None or now < self._deadline:
+            return
+        if self.is_leader:
+            self._deadline = now + self._lease_time / 3
+            self._effects.append(Renew(now + self._lease_time))
+        else:
+            # Also when the holder's deadline passed: it was renewed since we read it, unless it hangs.
+            self._deadline = now + self._look_every
+            self._effects.append(Look())
+
+    def next_deadline(self) -> float | None:
+        """Return when to call :meth:`tick`, or None while there is no timer."""
+        return self._deadline
+
+    def effects(self) -> list[Effect]:
+        """Drain what the shell must do, in order. Call after every input."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _saw(self, epoch: int) -> None:
+        self.epoch = max(self.epoch, epoch)
+
+    def _try_next(self, now: float) -> None:
+        self._deadline = now + self._look_every
+        if self._candidate:
+            self._effects.append(TryLease(self.epoch + 1))
+
+    def _step_down(self) -> None:
+        self.is_leader = False
+        self._effects.append(StepDown(self.epoch))
