@@ -1,0 +1,100 @@
+"""The small interface that all sound goes through, and the one audio format behind it.
+
+PCM is the same everywhere: 48 kHz, mono, signed 16 bit little endian, in frames of 20 ms (1920 bytes). The *session*
+owns the clock: every 20 ms it takes one frame from its :class:`Source` and gives one to its :class:`Sink`. Both are
+plain functions that must return at once, so that a slow device or a dead process never stalls a call; a source that
+has nothing returns ``b""``, and silence is sent.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+RATE_HZ = 48_000
+FRAME_SECONDS = 0.02
+FRAME_SAMPLES = 960
+FRAME_BYTES = 1920
+SILENCE = bytes(FRAME_BYTES)
+
+MediaState = Literal["new", "connecting", "connected", "failed", "closed"]
+"""``failed``: no connection in time, or the far end went silent for good. ``failed`` and ``closed`` are final."""
+
+StateCallback = Callable[[MediaState], None]
+ToneCallback = Callable[[str], None]
+"""Called once a key of the far end, with one of ``0123456789*#ABCD``."""
+
+
+class Source(Protocol):
+    """Where the sound that we send comes from: a microphone, a file, a tone."""
+
+    def read(self) -> bytes:
+        """Return the next frame of :data:`FRAME_BYTES`, or ``b""`` if there is none now. Never blocks.
+
+        The session calls it every 20 ms from the first moment of the connection until it closes, held and muted
+        time included: a microphone must not pile up what nobody may hear.
+        """
+
+    def close(self) -> None:
+        """Release the device or file. Harmless to call twice."""
+
+
+class Sink(Protocol):
+    """Where the sound that we receive goes: a loudspeaker, a file, nowhere."""
+
+    def write(self, frame: bytes) -> None:
+        """Take one frame of :data:`FRAME_BYTES`. Never blocks: what does not fit is dropped.
+
+        The session calls it every 20 ms while connected; what was lost, late or held back arrives as silence, so
+        that a recording keeps its place in time.
+        """
+
+    def close(self) -> None:
+        """Release the device, or finish the file. Harmless to call twice."""
+
+
+SourceFactory = Callable[[], Source]
+SinkFactory = Callable[[], Sink]
+"""Open the device or file now; raise :exc:`shared.errors.MediaError` when that fails, with cause and remedy."""
+
+
+class MediaSession(Protocol):
+    """The media of one call: offer and answer as SDP text, then sound until :meth:`close`.
+
+    Either ``offer()`` and then ``apply(answer)``, or ``answer(offer)``. Methods that take SDP raise
+    :exc:`shared.errors.SipError` if it cannot be used. Belongs to the event loop that it was made in.
+    """
+
+    @property
+    def state(self) -> MediaState:
+        """Where the connection stands; changes are reported to the ``on_state`` given at construction."""
+
+    @property
+    def local_sdp(self) -> str | None:
+        """Our own newest description, to edit and send again in a re-INVITE; None before the first."""
+
+    async def offer(self) -> str:
+        """Return an offer with all candidates. Called again: a fresh one (new ICE and DTLS), for a re-INVITE."""
+
+    async def answer(self, offer: str) -> str:
+        """Take the far end's offer and return the answer.
+
+        Called again for a re-INVITE: the same connection answers if the far end kept its ICE user fragment; else a
+        new one replaces it, with the same source and sink.
+        """
+
+    async def apply(self, answer: str) -> None:
+        """Take the far end's answer to our newest offer. One for a connection that is up already is ignored."""
+
+    def mute(self, on: bool) -> None:
+        """Send silence instead of the source while ``on``."""
+
+    def hold(self, on: bool) -> None:
+        """While ``on``, nothing of the source leaves and nothing of the far end reaches the sink."""
+
+    async def dtmf(self, tones: str) -> None:
+        """Send keys (``0-9*#A-D``, and ``,`` for a pause of 2 s) by RFC 4733; returns when the last one is out.
+
+        Raises :exc:`shared.errors.MediaError` if the far end takes none, or for another character.
+        """
+
+    async def close(self) -> None:
+        """Stop sending, close the connection, the source and the sink. Always await it; harmless twice."""
