@@ -1,1 +1,1 @@
-"""One module for each kind of process, and what they are made of: bus, SIP, media, the simulated service."""
+"""One module per kind of process, and what they are made of: the protocols, the sound, the simulated service."""

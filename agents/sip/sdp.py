@@ -1,0 +1,157 @@
+"""[core] A session description, edited line by line (RFC 8866, RFC 3264).
+
+Whoever makes descriptions (aiortc, a browser) knows why a line is there; we change the three things that
+signalling is about and leave every other line as it is, unknown ones included.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from shared.errors import SipError
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+
+_DIRECTIONS: dict[str, Direction] = {
+    "a=sendrecv": "sendrecv",
+    "a=sendonly": "sendonly",
+    "a=recvonly": "recvonly",
+    "a=inactive": "inactive",
+}
+_MIRROR: dict[Direction, Direction] = {"sendonly": "recvonly", "recvonly": "sendonly"}
+_LINE = re.compile(r"[a-z]=.*")
+_ORIGIN = re.compile(r"o=(\S+) ([0-9]{1,20}) ([0-9]{1,20}) (.+)")
+_MEDIA = re.compile(r"m=(\S+) ([0-9]{1,5})(?:/[0-9]+)? (\S+) (.+)")
+_RTPMAP = re.compile(r"a=rtpmap:([0-9]{1,3}) ([^\s/]+)/([0-9]{1,7})(?:/([0-9]{1,2}))?")
+
+
+def mirror(direction: Direction) -> Direction:
+    """Return the same direction as the other end must call it (RFC 3264 §6.1)."""
+    return _MIRROR.get(direction, direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One format of a media line. ``fmtp`` is "" where there is none."""
+
+    number: int
+    encoding: str
+    rate_hz: int
+    channels: int = 1
+    fmtp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdp:
+    """A description as its lines, without their ends. Methods that change something return a new one.
+
+    The audio section is the first ``m=audio`` line and what follows it until the next ``m=`` line.
+    """
+
+    lines: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Sdp":
+        """Read a description; raises :exc:`SipError` if it is none. Lines may end in LF alone."""
+        lines = tuple(line for line in text.replace("\r\n", "\n").split("\n") if line)
+        if not lines or lines[0] != "v=0":
+            raise SipError("a session description must begin with v=0")
+        if not all(_LINE.fullmatch(line) for line in lines):
+            raise SipError("a line of the session description is not type=value")
+        return cls(lines)
+
+    def encode(self) -> str:
+        """Return the text, each line ended by CR LF."""
+        return "\r\n".join(self.lines) + "\r\n"
+
+    def audio(self) -> tuple[str, ...]:
+        """Return the lines of the audio section, the ``m=`` line first; empty if there is none."""
+        start, end = self._audio_range()
+        return self.lines[start:end]
+
+    @property
+    def direction(self) -> Direction:
+        """The audio's direction as its sender sees it; the session's where the section has none (§6.7)."""
+        start, end = self._audio_range()
+        first_media = next((n for n, line in enumerate(self.lines) if line[:2] == "m="), len(self.lines))
+        for line in self.lines[start:end] + self.lines[:first_media]:
+            if line in _DIRECTIONS:
+                return _DIRECTIONS[line]
+        return "sendrecv"
+
+    def with_direction(self, direction: Direction) -> "Sdp":
+        """Return it with another audio direction, in the place of the old one."""
+        start, end = self._audio_range()
+        if start == end:
+            raise SipError("the session description has no audio")
+        section = self.lines[start:end]
+        kept = [line for line in section if line not in _DIRECTIONS]
+        at = next((n for n, line in enumerate(section) if line in _DIRECTIONS), len(kept))
+        kept.insert(at, f"a={direction}")
+        return replace(self, lines=(*self.lines[:start], *kept, *self.lines[end:]))
+
+    @property
+    def version(self) -> int:
+        """The version in ``o=``; each new description of a session raises it by one (RFC 3264 §8)."""
+        return int(self._origin()[1][3])
+
+    def with_version(self, version: int) -> "Sdp":
+        """Return it with another version in ``o=``."""
+        index, match = self._origin()
+        line = f"o={match[1]} {match[2]} {version} {match[4]}"
+        return replace(self, lines=(*self.lines[:index], line, *self.lines[index + 1 :]))
+
+    def payloads(self) -> list[Payload]:
+        """Return the audio formats in order of preference. Static ones without ``rtpmap`` are left out."""
+        section = self.audio()
+        match = _MEDIA.fullmatch(section[0]) if section else None
+        if match is None:
+            return []
+        maps = {found[1]: found for line in section if (found := _RTPMAP.fullmatch(line))}
+        return [self._payload(maps[number]) for number in match[4].split() if number in maps]
+
+    def attribute(self, name: str) -> str | None:
+        """Return the value of ``a=name`` of the audio section, else of the session; "" for a flag."""
+        start, end = self._audio_range()
+        for line in self.lines[start:end] + self.lines[:start]:
+            if line == f"a={name}":
+                return ""
+            if line.startswith(f"a={name}:"):
+                return line[len(name) + 3 :]
+        return None
+
+    @property
+    def has_ice(self) -> bool:
+        """Whether the sound is to be connected by ICE (RFC 8839)."""
+        return self.attribute("ice-ufrag") is not None and self.attribute("ice-pwd") is not None
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether addresses are named; if not, ICE must learn them from the peer's checks."""
+        return any(line.startswith("a=candidate:") for line in self.audio())
+
+    def _payload(self, match: re.Match[str]) -> Payload:
+        prefix = f"a=fmtp:{match[1]} "
+        fmtp = next((line[len(prefix) :] for line in self.audio() if line.startswith(prefix)), "")
+        return Payload(int(match[1]), match[2], int(match[3]), int(match[4] or 1), fmtp)
+
+    def _audio_range(self) -> tuple[int, int]:
+        starts = [n for n, line in enumerate(self.lines) if line[:2] == "m="] + [len(self.lines)]
+        for start, end in zip(starts, starts[1:], strict=False):
+            if self.lines[start].startswith("m=audio "):
+                return start, end
+        return len(self.lines), len(self.lines)
+
+    def _origin(self) -> tuple[int, re.Match[str]]:
+        for index, line in enumerate(self.lines):
+            if match := _ORIGIN.fullmatch(line):
+                return index, match
+        raise SipError("the session description has no readable o= line")
+
+
+def direction_of(body: str) -> Direction:
+    """Return the audio direction of a body; "sendrecv" for one that is empty or no description."""
+    try:
+        return Sdp.parse(body).direction
+    except SipError:
+        return "sendrecv"
