@@ -10,7 +10,16 @@ from typing import Literal
 
 from shared.errors import SipError
 
-from .grammar import Params, find_param, format_params, parse_number, parse_params, quote, split_commas, unquote
+from .grammar import (
+    Params,
+    find_param,
+    format_params,
+    parse_number,
+    parse_params,
+    quote,
+    split_commas,
+    unquote,
+)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST_PORT = re.compile(r"([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")

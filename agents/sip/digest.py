@@ -42,9 +42,7 @@ class Challenge:
     @property
     def is_supported(self) -> bool:
         """Whether :func:`authorize` can answer it."""
-        name = _base(self.algorithm)
-        known = name in _HASHES and _HASHES[name] in hashlib.algorithms_available
-        return known and (not self.qop or "auth" in self.qop or "auth-int" in self.qop)
+        return _is_known(self.algorithm) and (not self.qop or "auth" in self.qop or "auth-int" in self.qop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,9 @@ def split_challenges(value: str) -> list[str]:
         position = match.end()
         while (param := _PARAM.match(value, position)) and not _SCHEME.match(value, position):
             position = param.end()
-    return [value[start:end].strip(" ,") for start, end in zip(starts, [*starts[1:], len(value)], strict=True)]
+    return [
+        value[start:end].strip(" ,") for start, end in zip(starts, [*starts[1:], len(value)], strict=True)
+    ]
 
 
 def make_challenge(
@@ -214,8 +214,7 @@ def verify(
             count not used yet. Asked only once the answer is known to be right.
     """
     secret = password(answer.username)
-    algorithm = _base(answer.algorithm)
-    if secret is None or answer.realm != realm or algorithm not in _HASHES:
+    if secret is None or answer.realm != realm or not _is_known(answer.algorithm):
         return Verdict.REFUSED
     if answer.qop not in (None, "auth", "auth-int"):
         return Verdict.REFUSED
@@ -252,7 +251,9 @@ def digest_response(
     """Return the hash itself (RFC 7616 §3.4.1), in lower-case hexadecimal."""
 
     def digest(text: str) -> str:
-        return hashlib.new(_HASHES[_base(algorithm)], text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+        return hashlib.new(
+            _HASHES[_base(algorithm)], text.encode("utf-8", "replace"), usedforsecurity=False
+        ).hexdigest()
 
     secret = digest(f"{credentials.username}:{realm}:{credentials.password}")
     if _is_session(algorithm):
@@ -264,6 +265,11 @@ def digest_response(
 
 def _base(algorithm: str | None) -> str:
     return "MD5" if algorithm is None else algorithm.upper().removesuffix("-SESS")
+
+
+def _is_known(algorithm: str | None) -> bool:
+    # SHA-512-256 is in OpenSSL since 1.1.1, but a build may leave it out.
+    return _HASHES.get(_base(algorithm)) in hashlib.algorithms_available
 
 
 def _is_session(algorithm: str | None) -> bool:

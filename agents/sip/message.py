@@ -304,7 +304,11 @@ def _parse_fields(lines: list[str]) -> list[tuple[str, str, str]]:
                 if not items:
                     raise SipError("the first header field is a continuation line")
                 last = items[-1]
-                items[-1] = (last[0], last[1], f"{last[2]} {line.strip()}")  # §7.3.1: folding equals one space
+                items[-1] = (
+                    last[0],
+                    last[1],
+                    f"{last[2]} {line.strip()}",
+                )  # §7.3.1: folding equals one space
                 continue
             name = name.rstrip(" \t")
             if not colon or not TOKEN.fullmatch(name):
@@ -366,4 +370,6 @@ def make_response(
         to = f"{to};tag={to_tag}"
     copied += [("From", request._required("From")), ("To", to), ("Call-Id", request.call_id)]
     copied.append(("CSeq", request._required("CSeq")))
-    return Response(status, REASONS.get(status, "") if reason is None else reason, Headers([*copied, *headers]), body)
+    return Response(
+        status, REASONS.get(status, "") if reason is None else reason, Headers([*copied, *headers]), body
+    )
