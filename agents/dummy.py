@@ -1,0 +1,244 @@
+"""The dummy phone: what every window is. It shows the leader's state and forwards actions to the leader.
+
+It lives in the window's own event loop. It never knows whether the leader is this very process: the same sockets
+are used either way.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+import zmq
+
+from shared.clock import boottime
+from shared.config import Settings
+from shared.election import Holder
+from shared.errors import ActionRefused, OutcomeUnknown
+from shared.messages import (
+    Action,
+    Attach,
+    Detach,
+    Done,
+    FromLeader,
+    Outcome,
+    Refused,
+    Request,
+    Resync,
+    Snapshot,
+    Version,
+    Window,
+)
+from shared.replica import Change, Replica
+
+from .bus import ActionClient, Subscriber
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An action whose caller waits. ``epoch`` is that of the leader it was sent to; 0: to none yet."""
+
+    action_id: str
+    action: Action
+    deadline: float
+    reply: asyncio.Future[Done] = field(repr=False)
+    epoch: int = 0
+
+
+class DummyAgent:
+    """Follow leader after leader; keep the newest state; forward actions, each with exactly one answer.
+
+    Must be made inside the loop that shall own it. ``changed`` is called with what each new state changed.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        window: Window,
+        settings: Settings,
+        changed: Callable[[list[Change]], None],
+    ) -> None:
+        self.replica = Replica(now=boottime(), stale_after=settings.stale_after)
+        self._context, self._window, self._settings, self._changed = context, window, settings, changed
+        self._loop = asyncio.get_running_loop()
+        self._holder: Holder | None = None
+        self._client: ActionClient | None = None
+        self._subscriber: Subscriber | None = None
+        self._pending: dict[str, _Pending] = {}
+        self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet
+        self._beat_every = settings.presence_time / 4
+        self._beat: asyncio.TimerHandle | None = None
+        self._staleness: asyncio.TimerHandle | None = None
+
+    def follow(self, holder: Holder) -> None:
+        """Leave the leader before, if any, and listen to ``holder``."""
+        unsent = self._hang_up()
+        self._holder = holder
+        publications, desk = holder.endpoints
+        self._client = ActionClient(self._context, desk, self._replied)
+        self._subscriber = Subscriber(self._context, publications, self._arrived)
+        self._attach()
+        for pending in self._pending.values():
+            # Never sent is safe to send elsewhere; sent is for the dead leader's last outcomes to tell.
+            if pending.epoch == 0 or pending.action_id in unsent:
+                self._send(pending)
+
+    async def perform(self, action: Action, time: float | None = None) -> Done:
+        """Have the leader do ``action``; return once it is done *and* this window shows it.
+
+        Args:
+            time: Seconds to wait; default: the setting ``action_time``.
+
+        Raises:
+            ActionRefused: It was not done.
+            OutcomeUnknown: It was sent, and nobody can know whether it was done.
+        """
+        time = self._settings.action_time if time is None else time
+        pending = _Pending(secrets.token_hex(8), action, boottime() + time, self._loop.create_future())
+        self._pending[pending.action_id] = pending
+        timer = self._loop.call_later(time, self._expire, pending)
+        if self._client is not None:
+            self._send(pending)
+        try:
+            return await pending.reply
+        finally:
+            timer.cancel()
+            self._pending.pop(pending.action_id, None)
+
+    def close(self) -> None:
+        """Leave the group politely. Actions under way end in :exc:`OutcomeUnknown`."""
+        if self._client is not None and self._holder is not None:
+            self._client.send(Detach(epoch=self._holder.epoch, instance=self._window.instance))
+        self._hang_up()
+        if self._staleness is not None:
+            self._staleness.cancel()
+        for pending in list(self._pending.values()):
+            self._fail(pending, OutcomeUnknown("this window left the group before the reply came"))
+
+    # -- the leader's state ------------------------------------------------------------------------------
+
+    def _arrived(self, snapshot: Snapshot) -> None:
+        before = self.replica.version
+        changes = self.replica.apply(snapshot, boottime())
+        self._watch_staleness()
+        if self.replica.version == before and not changes:
+            return
+        if changes:
+            self._changed(changes)
+        if self.replica.version.epoch > before.epoch:
+            self._ask_outcomes(snapshot)
+        self._show(self.replica.version)
+
+    def _show(self, version: Version) -> None:
+        """Let actions return whose effect this version shows."""
+        waiting, self._unseen = self._unseen, []
+        for entry in waiting:
+            needed, reply, done = entry
+            if needed > version:
+                self._unseen.append(entry)
+            elif not reply.done():
+                reply.set_result(done)
+
+    def _ask_outcomes(self, snapshot: Snapshot) -> None:
+        """Settle what was sent to a leader that is gone: its last outcomes travel in the new one's state."""
+        outcomes = {outcome.action_id: outcome for outcome in snapshot.outcomes}
+        for pending in list(self._pending.values()):
+            if pending.reply.done() or not 0 < pending.epoch < snapshot.version.epoch:
+                continue
+            if outcome := outcomes.get(pending.action_id):
+                self._settle(pending, outcome, snapshot.version)
+            else:
+                self._fail(pending, OutcomeUnknown("the leader died before it replied; look at the calls"))
+
+    def _settle(self, pending: _Pending, outcome: Outcome, version: Version) -> None:
+        if outcome.refused is not None:
+            self._fail(pending, ActionRefused(outcome.refused, outcome.message, outcome.status))
+        elif not pending.reply.done():
+            pending.reply.set_result(
+                Done(action_id=pending.action_id, version=version, call_id=outcome.call_id)
+            )
+
+    def _watch_staleness(self) -> None:
+        deadline = self.replica.next_deadline()
+        if deadline is None or (self._staleness is not None and not self._staleness.cancelled()):
+            return
+        self._staleness = self._loop.call_later(max(deadline - boottime(), 0.001), self._check_staleness)
+
+    def _check_staleness(self) -> None:
+        self._staleness = None
+        if changes := self.replica.tick(boottime()):
+            self._changed(changes)
+            if self._client is not None and self._holder is not None:
+                self._client.send(Resync(epoch=self._holder.epoch, instance=self._window.instance))
+        self._watch_staleness()
+
+    # -- actions -----------------------------------------------------------------------------------------
+
+    def _send(self, pending: _Pending) -> None:
+        if self._client is None or self._holder is None:
+            return
+        pending.epoch = self._holder.epoch
+        request = Request(
+            action_id=pending.action_id,
+            instance=self._window.instance,
+            epoch=pending.epoch,
+            deadline=pending.deadline,
+            action=pending.action,
+        )
+        if not self._client.send(request):
+            self._fail(pending, ActionRefused("too_busy", "too many actions wait for the leader already"))
+
+    def _replied(self, reply: FromLeader) -> None:
+        match reply:
+            case Snapshot():
+                self._arrived(reply)
+            case Done() if pending := self._pending.get(reply.action_id):
+                if reply.version <= self.replica.version:
+                    if not pending.reply.done():
+                        pending.reply.set_result(reply)
+                else:
+                    self._unseen.append((reply.version, pending.reply, reply))
+            case Refused() if pending := self._pending.get(reply.action_id):
+                self._fail(pending, ActionRefused(reply.code, reply.message, reply.status))
+            case _:
+                pass  # the answer to an action that nobody waits for any more
+
+    def _expire(self, pending: _Pending) -> None:
+        for _version, reply, done in self._unseen:
+            if reply is pending.reply and not reply.done():
+                reply.set_result(done)  # done for sure, and only the state is late
+        unsent = self._client.unsent() if self._client is not None else []
+        if pending.epoch == 0 or any(
+            isinstance(message, Request) and message.action_id == pending.action_id for message in unsent
+        ):
+            # The deadline inside it has passed too, so a leader that still gets it will refuse.
+            self._fail(pending, ActionRefused("no_leader", "nobody leads the phone; nothing was done"))
+        self._fail(pending, OutcomeUnknown("the leader did not reply in time; look at the calls"))
+
+    @staticmethod
+    def _fail(pending: _Pending, error: Exception) -> None:
+        if not pending.reply.done():
+            pending.reply.set_exception(error)
+
+    # -- presence ----------------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        if self._client is not None and self._holder is not None:
+            self._client.send(Attach(epoch=self._holder.epoch, window=self._window))
+            self._beat = self._loop.call_later(self._beat_every, self._attach)
+
+    def _hang_up(self) -> set[str]:
+        """Close the line to the leader; return the ids of actions that never left."""
+        if self._beat is not None:
+            self._beat.cancel()
+        unsent: set[str] = set()
+        if self._client is not None:
+            unsent = {message.action_id for message in self._client.unsent() if isinstance(message, Request)}
+            self._client.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
+        self._client = self._subscriber = self._holder = None
+        return unsent

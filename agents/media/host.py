@@ -1,0 +1,186 @@
+"""The sound of this process' calls: media sessions that the leader commands, on a thread of their own.
+
+A call's sound is where the person is, in the window that answered or dialled; the leader owns signalling only.
+The thread keeps it flowing while the window's own loop is busy, and while a new leader takes over.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+import zmq
+
+from shared.actor import ActorThread, Inbox
+from shared.errors import SharedlineError
+from shared.messages import (
+    ApplyAnswer,
+    CloseMedia,
+    FromLeader,
+    HostAttach,
+    MakeAnswer,
+    MakeOffer,
+    MediaChanged,
+    MediaCommand,
+    MediaDone,
+    MediaState,
+    PlayDtmf,
+    ShapeMedia,
+)
+
+from ..bus import ActionClient
+from . import base
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+SessionFactory = Callable[[base.StateCallback], base.MediaSession]
+"""Open this window's microphone and loudspeaker for one call; raises :exc:`shared.errors.MediaError`."""
+
+_SHOWN = {
+    "new": MediaState.CONNECTING,
+    "connecting": MediaState.CONNECTING,
+    "connected": MediaState.CONNECTED,
+    "failed": MediaState.FAILED,
+    "closed": MediaState.NONE,
+}
+
+
+class MediaHost:
+    """Host the sound of calls for whoever leads.
+
+    Args:
+        load: Imports what is slow to import and returns the factory; called on the host's own thread.
+    """
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], instance: str, load: Callable[[], SessionFactory]
+    ) -> None:
+        self._context, self._instance, self._load = context, instance, load
+        self._epoch = 0
+        self._client: ActionClient | None = None
+        self._leader: tuple[int, str] | None = None  # whom to follow once loaded
+        self._open: SessionFactory | None = None
+        self._calls: dict[str, _Sound] = {}
+        self._thread = ActorThread(f"media-{instance}", self._main)
+        self._thread.start()
+
+    def follow(self, epoch: int, endpoint: str) -> None:
+        """Take commands from the leader of ``epoch``. May be called from any thread."""
+        self._thread.post(self._follow, epoch, endpoint)
+
+    async def close(self) -> None:
+        """End all sound and the thread."""
+        await self._thread.stop()
+
+    async def _main(self) -> None:
+        try:
+            # In this thread, but not in its loop's way: nothing else is done here before it is loaded.
+            self._open = self._load()
+            if self._leader is not None:
+                self._follow(*self._leader)
+            await asyncio.Event().wait()
+        finally:
+            if self._client is not None:
+                self._client.close()
+            await asyncio.gather(*(sound.close() for sound in self._calls.values()))
+
+    def _follow(self, epoch: int, endpoint: str) -> None:
+        self._leader = (epoch, endpoint)
+        if self._open is None or epoch <= self._epoch:
+            return
+        if self._client is not None:
+            self._client.close()
+        self._epoch = epoch
+        self._client = ActionClient(self._context, endpoint, self._commanded)
+        self._client.send(HostAttach(epoch=epoch, instance=self._instance))
+        for call_id, sound in self._calls.items():
+            self._report(call_id, sound.state)
+
+    def _commanded(self, command: FromLeader) -> None:
+        if not isinstance(command, MediaCommand) or command.epoch != self._epoch:
+            return
+        sound = self._calls.get(command.call_id)
+        if sound is None:
+            if isinstance(command, CloseMedia):
+                return
+            sound = self._calls[command.call_id] = self._new_sound(command.call_id)
+        sound.post(command)
+        if isinstance(command, CloseMedia):
+            del self._calls[command.call_id]
+
+    def _new_sound(self, call_id: str) -> "_Sound":
+        assert self._open is not None  # noqa: S101 - commands come only after following, and that after loading
+        return _Sound(call_id, self._open, self._done, partial(self._report, call_id))
+
+    def _done(self, command: MediaCommand, sdp: str, error: str) -> None:
+        if self._client is not None and command.epoch == self._epoch:
+            self._client.send(
+                MediaDone(epoch=command.epoch, command_id=command.command_id, sdp=sdp, error=error)
+            )
+
+    def _report(self, call_id: str, state: base.MediaState) -> None:
+        if self._client is not None:
+            self._client.send(MediaChanged(epoch=self._epoch, call_id=call_id, state=_SHOWN[state]))
+
+
+class _Sound:
+    """One call's session; its commands are done one after the other."""
+
+    def __init__(
+        self,
+        call_id: str,
+        open_session: SessionFactory,
+        done: Callable[[MediaCommand, str, str], None],
+        report: base.StateCallback,
+    ) -> None:
+        self._open, self._done, self._report = open_session, done, report
+        self._session: base.MediaSession | None = None
+        self._inbox: Inbox[MediaCommand] = Inbox(self._handle, name=f"sound-{call_id}")
+        self.state: base.MediaState = "new"
+
+    def post(self, command: MediaCommand) -> None:
+        """Do ``command`` after those before it."""
+        self._inbox.post(command)
+
+    async def close(self) -> None:
+        """End the sound, whatever is under way."""
+        await self._inbox.close()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _handle(self, command: MediaCommand) -> None:
+        try:
+            sdp = await self._do(command)
+        except SharedlineError as exc:
+            log.warning("media.refused", call_id=command.call_id, command=type(command).__name__, error=str(exc))
+            self._done(command, "", str(exc))
+            return
+        except Exception as exc:
+            self._done(command, "", f"unexpected {type(exc).__name__}")
+            raise
+        self._done(command, sdp, "")
+
+    async def _do(self, command: MediaCommand) -> str:
+        if isinstance(command, CloseMedia):
+            if self._session is not None:
+                await self._session.close()
+            asyncio.get_running_loop().call_soon(self._inbox.cancel)
+            return ""
+        session = self._session = self._session or self._open(self._changed)
+        match command:
+            case MakeOffer():
+                return await session.offer()
+            case MakeAnswer():
+                return await session.answer(command.sdp)
+            case ApplyAnswer():
+                await session.apply(command.sdp)
+            case ShapeMedia():
+                session.mute(command.muted)
+                session.hold(command.held)
+            case PlayDtmf():
+                await session.dtmf(command.tones)
+        return ""
+
+    def _changed(self, state: base.MediaState) -> None:
+        self.state = state
+        self._report(state)

@@ -1,0 +1,237 @@
+"""[core] The real phone's mind: one leader's term, from its first snapshot to its last.
+
+Inputs are what happened (a request, a SIP frame, a media host's answer, time); :meth:`PhoneCore.effects` says
+what to do, and :meth:`PhoneCore.take_changed` whether windows must be told. The SIP user agent is a core of
+the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that timers count suspend too.
+"""
+
+from collections.abc import Callable
+
+from shared.config import Account, Settings
+from shared.errors import ActionRefused
+from shared.messages import (
+    Cause,
+    MediaChanged,
+    MediaDone,
+    Outcome,
+    Refused,
+    Registration,
+    RegistrationState,
+    Request,
+    Snapshot,
+    Version,
+    Window,
+)
+
+from ..sip.user_agent import Send, UserAgent
+from .actions import Actions
+from .calls import CallRecord, CallTable
+from .hosts import MediaHosts
+from .outcomes import Outcomes
+from .presence import Presence
+from .signalling import Signalling
+from .term import AnswerAction, Effect, SendSip, TellWindow, Term
+
+
+class PhoneCore:
+    """The state of the group while one process leads it.
+
+    Args:
+        group, instance: The group's name and the process that leads.
+        sip_instance_id: RFC 5626 instance id that the registration carries, the same for every leader.
+        seed: The last snapshot of the leader before, if this process saw one: what its windows show now.
+        new_id: Makes ids that nobody can guess.
+        wall_offset: Unix time minus ``now``, for times that people see.
+    """
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        instance: str,
+        epoch: int,
+        account: Account,
+        sip_instance_id: str,
+        settings: Settings,
+        seed: Snapshot | None,
+        new_id: Callable[[], str],
+        now: float,
+        wall_offset: float,
+    ) -> None:
+        self._group, self._instance, self._number = group, instance, account.username
+        user_agent = UserAgent(account, instance_id=sip_instance_id, new_id=new_id, now=now)
+        windows = tuple(window for window in seed.windows if window.instance != seed.leader) if seed else ()
+        self._term = Term(
+            epoch=epoch,
+            user_agent=user_agent,
+            calls=CallTable(keep_ended=settings.ended_calls_time),
+            presence=Presence(windows, now=now, presence_time=settings.presence_time),
+            outcomes=Outcomes(seed.outcomes if seed else (), now=now),
+            new_id=new_id,
+            wall_offset=wall_offset,
+        )
+        self._hosts = MediaHosts(self._term)
+        self._actions = Actions(self._term, self._hosts)
+        self._signalling = Signalling(self._term, self._hosts, self._actions)
+        self._inherit(seed, now)
+
+    def snapshot(self, version: Version) -> Snapshot:
+        """Return the whole state as windows may see it."""
+        term = self._term
+        return Snapshot(
+            version=version,
+            group=self._group,
+            leader=self._instance,
+            number=self._number,
+            registration=term.registration,
+            windows=term.presence.windows(),
+            calls=term.calls.views(),
+            outcomes=term.outcomes.recent(),
+        )
+
+    # -- windows -----------------------------------------------------------------------------------------
+
+    def request(self, request: Request, now: float) -> None:
+        """Do an action, unless it was done before, is for another leader, or nobody waits for it any more."""
+        term = self._term
+        if earlier := term.outcomes.find(request.action_id):
+            self._repeat(request, earlier)
+            return
+        if not term.outcomes.begin(request.action_id, now):
+            return  # the same action twice while it is under way: one answer is enough
+        try:
+            if request.epoch != term.epoch:
+                raise ActionRefused("stale_epoch", f"meant for epoch {request.epoch}; this is {term.epoch}")
+            if request.deadline < now:
+                raise ActionRefused("deadline_passed", "the action arrived after its deadline; nothing was done")
+            self._actions.begin(request, now)
+        except ActionRefused as exc:
+            term.refuse(request, exc, now)
+
+    def window_heard(self, window: Window, now: float) -> None:
+        """Note that a window is here."""
+        if self._term.presence.heard(window, now):
+            self._term.has_changed = True
+
+    def window_gone(self, instance: str, now: float) -> None:
+        """Note that a process has gone, politely or not: calls whose sound it hosted are lost with it."""
+        if self._term.presence.gone(instance):
+            self._term.has_changed = True
+        self._hosts.gone(instance, now)
+        for record in self._term.calls.live():
+            if record.view.media_host == instance:
+                self._actions.end_here(record, Cause.LOST, now)
+
+    def other_windows(self) -> int:
+        """Return how many windows the group has besides the leader's own."""
+        return self._term.presence.others(self._instance)
+
+    # -- media hosts -------------------------------------------------------------------------------------
+
+    def host_attached(self, instance: str) -> None:
+        """Note that a media host takes commands; free the sound of calls that ended before it came."""
+        self._term.presence.host_attached(instance)
+        for record in self._term.calls:
+            if record.view.state.is_final and record.view.media_host == instance:
+                self._term.close_media(record)
+
+    def media_done(self, message: MediaDone, now: float) -> None:
+        """Take a media host's answer to a command."""
+        self._hosts.done(message, now)
+
+    def media_changed(self, message: MediaChanged) -> None:
+        """Note what a media host says of a call's connectivity."""
+        self._hosts.changed(message)
+
+    # -- the phone service -------------------------------------------------------------------------------
+
+    def connecting(self, detail: str) -> None:
+        """Show that there is no connection to the service, and why."""
+        self._signalling.show_registration(Registration(state=RegistrationState.CONNECTING, detail=detail))
+
+    def connected(self, now: float) -> None:
+        """Register: the connection to the service is up."""
+        self._term.user_agent.connected(now)
+
+    def disconnected(self, now: float) -> None:
+        """Note that the connection to the service is gone. Calls stay: their sound has its own way."""
+        self._term.user_agent.disconnected(now)
+
+    def received(self, frame: str, now: float) -> None:
+        """Take a SIP message from the service."""
+        self._term.user_agent.receive(frame, now)
+
+    def hang_up_all(self, now: float) -> None:
+        """End every call: nobody could go on with them."""
+        for record in self._term.calls.live():
+            self._actions.end_here(record, Cause.HUNG_UP_HERE, now)
+
+    def unregister(self, now: float) -> None:
+        """Remove the binding: the last window leaves."""
+        self._term.user_agent.unregister(now)
+
+    @property
+    def registration(self) -> Registration:
+        """Where the registration is."""
+        return self._term.registration
+
+    # -- time and effects --------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Let time pass. Harmless to call early or twice."""
+        for instance in self._term.presence.silent(now):
+            self.window_gone(instance, now)
+        self._hosts.tick(now)
+        if self._term.calls.expire(now):
+            self._term.has_changed = True
+        self._term.user_agent.tick(now)
+
+    def next_deadline(self) -> float | None:
+        """Return when to call :meth:`tick`, or None while there is no timer."""
+        term = self._term
+        deadlines = (
+            term.presence.next_deadline(),
+            self._hosts.next_deadline(),
+            term.calls.next_deadline(),
+            term.user_agent.next_deadline(),
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def effects(self, now: float) -> list[Effect]:
+        """Drain what the shell must do, in order. Call after every input."""
+        self._run_user_agent(now)
+        effects, self._term.effects = self._term.effects, []
+        return effects
+
+    def take_changed(self) -> bool:
+        """Return whether the snapshot changed since the last call of this method."""
+        changed, self._term.has_changed = self._term.has_changed, False
+        return changed
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _run_user_agent(self, now: float) -> None:
+        while effects := self._term.user_agent.effects():
+            for effect in effects:
+                if isinstance(effect, Send):
+                    self._term.effects.append(SendSip(effect.text, effect.method))
+                else:
+                    self._signalling.handle(effect, now)
+
+    def _repeat(self, request: Request, earlier: Outcome) -> None:
+        if earlier.refused is None:
+            self._term.effects.append(AnswerAction(request.instance, request.action_id, earlier.call_id))
+            return
+        refused = Refused(
+            action_id=request.action_id, code=earlier.refused, message=earlier.message, status=earlier.status
+        )
+        self._term.effects.append(TellWindow(request.instance, refused))
+
+    def _inherit(self, seed: Snapshot | None, now: float) -> None:
+        """Take over what windows show. Calls cannot go on without their dialogs, so they are lost, and said to be."""
+        for view in seed.calls if seed else ():
+            record = self._term.calls.add(CallRecord(view))
+            if view.state.is_final:
+                record.removed_at = now + 1.0
+            else:
+                self._term.end_call(record, Cause.LOST, now, reason="the process that led the phone has died")

@@ -1,0 +1,54 @@
+"""[core] Which processes are in the group, and which of them can host sound. Times are seconds."""
+
+from shared.messages import Window
+
+
+class Presence:
+    """Windows by instance id: a window is here while it is heard, its media host while it is attached."""
+
+    def __init__(self, seed: tuple[Window, ...], *, now: float, presence_time: float) -> None:
+        self._windows = {window.instance: window for window in seed}
+        self._heard = {window.instance: now for window in seed}
+        self._hosts: set[str] = set()
+        self._presence_time = presence_time
+
+    def heard(self, window: Window, now: float) -> bool:
+        """Note that a window is here; return whether that is news."""
+        is_news = self._windows.get(window.instance) != window
+        self._windows[window.instance], self._heard[window.instance] = window, now
+        return is_news
+
+    def host_attached(self, instance: str) -> None:
+        """Note that ``instance`` can be given media commands."""
+        self._hosts.add(instance)
+
+    def can_host(self, instance: str) -> bool:
+        """Return whether a call's sound can be at ``instance``."""
+        return instance in self._hosts
+
+    def gone(self, instance: str) -> bool:
+        """Note that a process has gone; return whether it was here."""
+        self._hosts.discard(instance)
+        self._heard.pop(instance, None)
+        return self._windows.pop(instance, None) is not None
+
+    def silent(self, now: float) -> list[str]:
+        """Return the windows that were not heard for too long."""
+        return [instance for instance, at in self._heard.items() if now - at >= self._presence_time]
+
+    def next_deadline(self) -> float | None:
+        """Return when the first window is silent for too long, if nobody is heard until then."""
+        return min((at + self._presence_time for at in self._heard.values()), default=None)
+
+    def name(self, instance: str) -> str:
+        """Return the name people gave a window."""
+        window = self._windows.get(instance)
+        return window.name if window else instance
+
+    def windows(self) -> tuple[Window, ...]:
+        """Return all windows, in the order of joining."""
+        return tuple(self._windows.values())
+
+    def others(self, instance: str) -> int:
+        """Return how many windows there are besides ``instance``."""
+        return sum(1 for key in self._windows if key != instance)

@@ -1,0 +1,177 @@
+"""[core] What the SIP user agent reports, turned into calls and registration that windows can show."""
+
+from functools import partial
+
+from shared.errors import ActionRefused
+from shared.messages import (
+    Call,
+    CallState,
+    Cause,
+    Direction,
+    MediaDone,
+    MediaState,
+    Registration,
+    RegistrationState,
+    Hold,
+)
+
+from ..sip import user_agent as ua
+from ..sip.sdp import Sdp
+from .actions import Actions
+from .calls import CallRecord
+from .hosts import MediaHosts
+from .term import Term
+
+_CAUSES = {
+    "remote_bye": Cause.HUNG_UP_THERE,
+    "local_bye": Cause.HUNG_UP_HERE,
+    "remote_cancel": Cause.CANCELLED,
+    "local_cancel": Cause.HUNG_UP_HERE,
+    "rejected": Cause.REJECTED,
+    "local_reject": Cause.DECLINED,
+    "timeout": Cause.TIMEOUT,
+    "transport": Cause.LOST,
+    "answered_elsewhere": Cause.ANSWERED_ELSEWHERE,
+}
+_REMEDIES = {
+    401: "the password or the authorization id is wrong; get the account file anew",
+    403: "the service does not accept this account; check the password and the authorization id",
+    404: "the service does not know this extension; get the account file anew",
+    603: "five devices are registered for this extension already; close one, or wait until its binding expires",
+}
+_MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive", "sendrecv": "sendrecv"}
+
+
+class Signalling:
+    """The handlers, one for each kind of event."""
+
+    def __init__(self, term: Term, hosts: MediaHosts, actions: Actions) -> None:
+        self._term, self._hosts, self._actions = term, hosts, actions
+
+    def handle(self, event: ua.Event, now: float) -> None:
+        """Take one event of the user agent."""
+        match event:
+            case ua.RegistrationChanged():
+                self._registration(event)
+            case ua.InviteReceived():
+                self._invited(event, now)
+            case _:
+                record = self._term.calls.of_session(event.session_id)
+                if record is not None:
+                    self._in_session(event, record, now)
+
+    def _in_session(self, event: ua.Event, record: CallRecord, now: float) -> None:
+        match event:
+            case ua.SessionProgress():
+                self._progress(event, record)
+            case ua.SessionAnswered():
+                self._answered(event, record, now)
+            case ua.ReinviteDone():
+                self._reinvited(event, record, now)
+            case ua.ReinviteReceived():
+                self._reinvited_by_remote(event, record, now)
+            case ua.SessionEnded():
+                self._ended(event, record, now)
+            case _:
+                pass  # SessionConfirmed: the call was shown as answered when our 200 left
+
+    def _registration(self, event: ua.RegistrationChanged) -> None:
+        state = RegistrationState(event.state)
+        detail = ""
+        if state is RegistrationState.FAILED:
+            remedy = _REMEDIES.get(event.status or 0, "try again later, or ask the service's operator")
+            detail = f"{event.status or ''} {event.reason}: {remedy}".strip()
+        self.show_registration(Registration(state=state, status=event.status or 0, detail=detail))
+
+    def show_registration(self, registration: Registration) -> None:
+        """Show where the registration is."""
+        if registration != self._term.registration:
+            self._term.registration = registration
+            self._term.has_changed = True
+
+    def _invited(self, event: ua.InviteReceived, now: float) -> None:
+        term = self._term
+        view = Call(
+            call_id=term.new_id(),
+            direction=Direction.INBOUND,
+            state=CallState.RINGING,
+            remote_number=event.remote_number,
+            remote_name=event.remote_name,
+            local_number=event.local_number,
+            started_at=term.wall(now),
+            session_id=event.session_ref or "",
+            party_id=event.party_id or "",
+        )
+        term.calls.add(CallRecord(view, session_id=event.session_id, remote_sdp=event.sdp))
+        term.has_changed = True
+
+    def _progress(self, event: ua.SessionProgress, record: CallRecord) -> None:
+        if record.view.state is CallState.INIT:
+            self._term.change(record, state=CallState.RINGING)
+        if event.party_id and not record.view.party_id:
+            self._term.change(record, party_id=event.party_id, session_id=event.session_ref or "")
+
+    def _answered(self, event: ua.SessionAnswered, record: CallRecord, now: float) -> None:
+        if record.view.state.is_final:
+            return  # hung up while the answer was under way: the user agent sends the BYE
+        record.remote_sdp = event.sdp
+        self._term.change(
+            record,
+            state=CallState.ANSWERED,
+            answered_at=self._term.wall(now),
+            media=MediaState.CONNECTING,
+        )
+        self._hosts.apply(record, partial(self._applied, record), now)
+
+    def _applied(self, record: CallRecord, done: MediaDone, now: float) -> None:
+        if done.error and not record.view.state.is_final:
+            self._actions.end_here(record, Cause.NO_MEDIA, now)
+
+    def _reinvited(self, event: ua.ReinviteDone, record: CallRecord, now: float) -> None:
+        request, record.changing = record.changing, None
+        if request is None:
+            return
+        held = isinstance(request.action, Hold)
+        if 200 <= event.status < 300:
+            self._term.change(record, held=held)
+            if not held:
+                self._actions.shape(record, held=False, now=now)
+            self._term.acknowledge(request, now, record.call_id)
+            return
+        if held:
+            self._actions.shape(record, held=False, now=now)
+        error = ActionRefused("far_end", f"the far end refused: {event.status} {event.reason}", event.status)
+        self._term.refuse(request, error, now)
+
+    def _reinvited_by_remote(self, event: ua.ReinviteReceived, record: CallRecord, now: float) -> None:
+        self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
+        before, record.remote_sdp = record.remote_sdp, event.sdp
+        if _ice_of(before) != _ice_of(event.sdp):
+            # New ICE credentials need a new connection, so the host answers as if the call was new.
+            self._hosts.answer(
+                record.view.media_host, record, partial(self._reanswered, event.session_id, record), now
+            )
+            return
+        answer = Sdp.parse(record.local_sdp)
+        answer.direction = "inactive" if record.view.held else _MIRRORED[event.direction]
+        answer.setup = "passive" if Sdp.parse(event.sdp).setup == "active" else "active"
+        answer.bump_version()
+        record.local_sdp = answer.encode()
+        self._term.user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
+
+    def _reanswered(self, session_id: str, record: CallRecord, done: MediaDone, now: float) -> None:
+        if done.error:
+            self._actions.end_here(record, Cause.NO_MEDIA, now)
+            return
+        record.local_sdp = done.sdp
+        self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
+
+    def _ended(self, event: ua.SessionEnded, record: CallRecord, now: float) -> None:
+        self._term.end_call(
+            record, _CAUSES[event.cause], now, status=event.status or 0, reason=event.reason
+        )
+        self._term.settle_hangups(record, now)
+
+
+def _ice_of(sdp: str) -> str:
+    return next((line for line in sdp.splitlines() if line.startswith("a=ice-ufrag:")), "")

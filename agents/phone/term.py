@@ -1,0 +1,132 @@
+"""[core] One leader's term: the state that its parts share, and the only hands that change it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..sip.user_agent import UserAgent
+from shared.errors import ActionRefused
+from shared.messages import (
+    Cause,
+    CloseMedia,
+    FromLeader,
+    MediaCommand,
+    MediaState,
+    Outcome,
+    Refused,
+    Registration,
+    Request,
+)
+
+from .calls import CallRecord, CallTable
+from .outcomes import Outcomes
+from .presence import Presence
+
+
+@dataclass(frozen=True, slots=True)
+class SendSip:
+    """Effect: send this SIP message to the phone service."""
+
+    text: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellWindow:
+    """Effect: send this to a window."""
+
+    instance: str
+    message: FromLeader
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHost:
+    """Effect: send this to an instance's media host."""
+
+    instance: str
+    command: MediaCommand
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAction:
+    """Effect: publish, then tell ``instance`` that its action is done as of that snapshot."""
+
+    instance: str
+    action_id: str
+    call_id: str
+
+
+Effect = SendSip | TellWindow | CommandHost | AnswerAction
+
+
+class Term:
+    """What a leader knows. Its parts read it freely; they change it by these methods or by their own fields."""
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        user_agent: UserAgent,
+        calls: CallTable,
+        presence: Presence,
+        outcomes: Outcomes,
+        new_id: Callable[[], str],
+        wall_offset: float,
+    ) -> None:
+        self.epoch, self.user_agent, self.new_id = epoch, user_agent, new_id
+        self.calls, self.presence, self.outcomes = calls, presence, outcomes
+        self.registration = Registration()
+        self.effects: list[Effect] = []
+        self.has_changed = True
+        self._wall_offset = wall_offset
+
+    def wall(self, now: float) -> float:
+        """Return ``now`` as Unix seconds, for people."""
+        return now + self._wall_offset
+
+    def change(self, record: CallRecord, **fields: object) -> None:
+        """Change what windows see of a call."""
+        record.change(**fields)
+        self.has_changed = True
+
+    def acknowledge(self, request: Request, now: float, call_id: str = "") -> None:
+        """Tell whoever asked that the action has its effect."""
+        self.outcomes.finish(Outcome(action_id=request.action_id, call_id=call_id), now)
+        self.effects.append(AnswerAction(request.instance, request.action_id, call_id))
+        self.has_changed = True
+
+    def refuse(self, request: Request, error: ActionRefused, now: float) -> None:
+        """Tell whoever asked that the action was not done."""
+        outcome = Outcome(
+            action_id=request.action_id, refused=error.code, message=error.message, status=error.status
+        )
+        self.outcomes.finish(outcome, now)
+        refused = Refused(
+            action_id=request.action_id, code=error.code, message=error.message, status=error.status
+        )
+        self.effects.append(TellWindow(request.instance, refused))
+        self.has_changed = True
+
+    def end_call(self, record: CallRecord, cause: Cause, now: float, *, status: int = 0, reason: str = "") -> None:
+        """Show a live call as over, and free its sound. Whoever waits for the hang-up is told later."""
+        if record.view.state.is_final:
+            return
+        self.calls.end(record, cause, now=now, wall=self.wall(now), status=status, reason=reason)
+        self.has_changed = True
+        if changing := record.changing:
+            record.changing = None
+            self.refuse(changing, ActionRefused("wrong_state", "the call ended meanwhile"), now)
+        self.close_media(record)
+
+    def close_media(self, record: CallRecord) -> None:
+        """Free the sound of a call at whichever window may have it."""
+        host = record.view.media_host or record.taken_by
+        if host:
+            command = CloseMedia(epoch=self.epoch, command_id=self.new_id(), call_id=record.call_id)
+            self.effects.append(CommandHost(host, command))
+            record.change(media=MediaState.NONE)
+
+    def settle_hangups(self, record: CallRecord, now: float) -> None:
+        """Tell all who asked for the end of a call that it has come."""
+        waiting, record.hangups = record.hangups, []
+        for request in waiting:
+            self.acknowledge(request, now, record.call_id)

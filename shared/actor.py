@@ -1,0 +1,110 @@
+"""Actors: one owner for each piece of state, reached by messages, never by locks.
+
+:class:`Inbox` is one task that handles one message after the other; :class:`ActorThread` is an event loop on a
+thread of its own, for what a window that blocks must not stop: the phone while leading, and sound.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """Handle posted messages one by one, in order, on a task of its own.
+
+    A handler that raises is logged and does not stop the next: one call's trouble is not another's.
+    """
+
+    def __init__(self, handle: Callable[[T], Coroutine[Any, Any, None]], *, name: str, limit: int = 64) -> None:
+        self._handle = handle
+        self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=limit)
+        self._task = asyncio.create_task(self._run(), name=name)
+
+    def post(self, message: T) -> None:
+        """Add a message. Raises :exc:`asyncio.QueueFull` when ``limit`` behind."""
+        self._queue.put_nowait(message)
+
+    def cancel(self) -> None:
+        """Stop soon, in the middle of a message if need be."""
+        self._task.cancel()
+
+    async def close(self) -> None:
+        """Stop, and wait until it has."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            message = await self._queue.get()
+            try:
+                await self._handle(message)
+            except Exception:
+                log.exception("actor.failed", actor=self._task.get_name(), message=type(message).__name__)
+
+
+class ActorThread:
+    """Run ``main()`` on a new thread with its own event loop (uvloop where it is installed).
+
+    ``main`` runs until :meth:`stop` cancels it, and cleans up by its own ``finally``.
+    """
+
+    def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._name, self._main = name, main
+        self._finished: Future[None] = Future()
+        self._loop = _new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, call: Callable[..., object], *args: object) -> None:
+        """Call ``call(*args)`` on the actor's loop, soon; nothing happens if it has ended."""
+        with contextlib.suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(call, *args)
+
+    async def stop(self, time: float = 5.0) -> None:
+        """Cancel ``main`` and wait until it has cleaned up, for at most ``time`` seconds.
+
+        What ``main`` raised, other than its cancellation, is raised here.
+        """
+        self.post(self._cancel)
+        await asyncio.wait_for(asyncio.wrap_future(self._finished), time)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._task = self._loop.create_task(self._main(), name=self._name)
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._task)
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        except Exception as exc:
+            log.exception("actor.crashed", actor=self._name)
+            self._loop.close()
+            self._finished.set_exception(exc)
+        else:
+            self._loop.close()
+            self._finished.set_result(None)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - optional: half the cost a message, but not on every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
