@@ -1,0 +1,67 @@
+"""[core] Answer the challenges of servers, on behalf of one account (RFC 3261 §22).
+
+**Only our own realm is answered.** Anyone on the way of a request can challenge it, and each answer is a hash
+of the password that can be guessed at leisure, or passed on to the real server if the challenger chose the
+nonce. So a challenge counts only if its realm is the account's domain; for any other one the password is not
+used, and the request fails with the challenge's status.
+"""
+
+from collections.abc import Callable
+
+from .digest import Challenge, Credentials, authorize, choose_challenge, parse_authorization
+from .message import Request, Response
+from .ringcentral import digest_uri
+
+_HEADERS = {401: ("Www-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+
+#: A server that calls each nonce stale must not keep us busy for ever.
+MAX_ATTEMPTS = 3
+
+
+class Authenticator:
+    """Makes the second attempt of a request that was challenged."""
+
+    def __init__(self, credentials: Credentials, *, realm: str, new_id: Callable[[], str]) -> None:
+        self._credentials, self._realm, self._new_id = credentials, realm, new_id
+        self._nonce, self._count = "", 0
+
+    def retry(self, request: Request, response: Response) -> Request | None:
+        """Return ``request`` with an answer to the challenge in ``response``, or None if there is no use.
+
+        It is a new request: its CSeq is one higher and its branch new (§8.1.3.5). There is no use if the
+        realm is not ours, no challenge can be answered, or the server has refused this very password.
+        """
+        if response.status not in _HEADERS:
+            return None
+        challenge_name, answer_name = _HEADERS[response.status]
+        challenge = choose_challenge(response.headers.get_all(challenge_name), realm=self._realm)
+        if challenge is None or not self._may_answer(request, answer_name, challenge):
+            return None
+        again = Request(request.method, request.uri, request.headers.copy(), request.body)
+        via, _, params = again.headers.get_all("Via")[0].partition(";branch=")
+        again.headers.set(
+            "Via", f"{via};branch=z9hG4bK-{self._new_id()}{params[len(params.split(';')[0]) :]}"
+        )
+        again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
+        again.headers.remove(answer_name)
+        again.headers.add(answer_name, self._answer(challenge, again))
+        return again
+
+    def _may_answer(self, request: Request, name: str, challenge: Challenge) -> bool:
+        before = request.headers.get(name)
+        if before is None:
+            return True
+        return challenge.is_stale and parse_authorization(before).nonce != challenge.nonce
+
+    def _answer(self, challenge: Challenge, request: Request) -> str:
+        self._count = self._count + 1 if challenge.nonce == self._nonce else 1
+        self._nonce = challenge.nonce
+        return authorize(
+            challenge,
+            self._credentials,
+            method=request.method,
+            uri=digest_uri(challenge, request, self._realm),
+            cnonce=self._new_id(),
+            nc=self._count,
+            body=request.body,
+        )
