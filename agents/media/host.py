@@ -152,7 +152,9 @@ class _Sound:
         try:
             sdp = await self._do(command)
         except SharedlineError as exc:
-            log.warning("media.refused", call_id=command.call_id, command=type(command).__name__, error=str(exc))
+            log.warning(
+                "media.refused", call_id=command.call_id, command=type(command).__name__, error=str(exc)
+            )
             self._done(command, "", str(exc))
             return
         except Exception as exc:

@@ -1,0 +1,114 @@
+"""What arrives unevenly leaves evenly: packets in, in order and without waste; lost ones are named. [core]
+
+The buffer holds back ``target`` packets. A packet that comes too late to be used raises the target by one; ten calm
+seconds lower it again. A far end whose clock runs faster than ours, or a network that delivers a backlog at once, fills
+the buffer: then the oldest packet beyond the target is skipped now and then, so that the delay never stays.
+"""
+
+from dataclasses import dataclass
+
+from .rtp import RtpPacket, extend
+
+MIN_TARGET = 2
+MAX_TARGET = 12
+CAPACITY = 64
+_CALM_PACKETS = 500
+_WINDOW_PACKETS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The packet that was due is missing, while later ones are here: conceal one packet's time."""
+
+
+@dataclass(slots=True)
+class JitterStats:
+    """Counters since the start: ``late`` came after their turn, ``skipped`` were dropped to keep the delay short."""
+
+    received: int = 0
+    lost: int = 0
+    late: int = 0
+    skipped: int = 0
+
+
+class JitterBuffer:
+    """One stream's packets between the network and the decoder."""
+
+    def __init__(self, target: int = MIN_TARGET) -> None:
+        self.stats = JitterStats()
+        self._target = target
+        self._packets: dict[int, RtpPacket] = {}
+        self._next: int | None = None  # extended sequence number of the next packet to hand out
+        self._ssrc: int | None = None
+        self._filling = True
+        self._calm = 0
+        self._lowest, self._window = CAPACITY, 0
+
+    def push(self, packet: RtpPacket) -> None:
+        """Take a packet as it arrived. Another SSRC starts afresh; duplicates are dropped."""
+        if packet.ssrc != self._ssrc:
+            self._packets.clear()
+            self._ssrc, self._next, self._filling = packet.ssrc, None, True
+        self.stats.received += 1
+        newest = max(
+            self._packets, default=self._next if self._next is not None else packet.sequence + (1 << 16)
+        )
+        sequence = extend(packet.sequence, newest)
+        if self._next is not None and sequence < self._next:
+            self._came_late(sequence, packet)
+            return
+        self._packets[sequence] = packet
+        if len(self._packets) > CAPACITY:
+            self._restart_at(sequence)
+
+    def pop(self) -> RtpPacket | Lost | None:
+        """Return what is due for decoding now; None while there is nothing, which sounds as silence."""
+        if self._filling:
+            if len(self._packets) < self._target:
+                return None
+            self._filling = False
+            self._next = min(self._packets)
+        if not self._packets or self._next is None:
+            self._filling = True
+            return None
+        self._shorten()
+        packet = self._packets.pop(self._next, None)
+        self._next += 1
+        if packet is None:
+            self.stats.lost += 1
+            return Lost()
+        return packet
+
+    def _came_late(self, sequence: int, packet: RtpPacket) -> None:
+        self.stats.late += 1
+        self._target = min(self._target + 1, MAX_TARGET)
+        self._calm = 0
+        if self._next is not None and self._next - sequence > CAPACITY:
+            # So far back that the far end must have begun again with new numbers.
+            self._restart_at(sequence)
+            self._packets[sequence] = packet
+
+    def _restart_at(self, sequence: int) -> None:
+        newest = self._packets.get(sequence)
+        self.stats.skipped += len(self._packets)
+        self._packets = {sequence: newest} if newest is not None else {}
+        self._next, self._filling = None, True
+
+    def _shorten(self) -> None:
+        """Skip one packet when, for a second, more than the target was always waiting."""
+        self._lowest = min(self._lowest, len(self._packets))
+        self._window += 1
+        self._calm += 1
+        if self._calm >= _CALM_PACKETS:
+            self._calm = 0
+            self._target = max(self._target - 1, MIN_TARGET)
+        excess = len(self._packets) - 2 * self._target - 4
+        if self._window >= _WINDOW_PACKETS and self._lowest > self._target:
+            excess = max(excess, 1)
+        if self._window >= _WINDOW_PACKETS:
+            self._lowest, self._window = CAPACITY, 0
+        while excess > 0 and self._next is not None:
+            if self._packets.pop(self._next, None) is not None:
+                self.stats.skipped += 1
+                excess -= 1
+            self._next += 1

@@ -1,0 +1,265 @@
+"""One DTLS-SRTP connection over ICE, on aiortc's and aioice's transports, without its peer connection.
+
+aiortc's RTCPeerConnection brings a jitter buffer that keeps every delay it ever saw, a thread for each call, an SDP
+parser that forgets telephone-event, no loopback and no sha-1. So a link takes the layers below and overrides, in
+subclasses, what a phone needs otherwise. Everything here concerns one link; nothing global is touched.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import ipaddress
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aioice import Candidate, Connection
+from aioice.stun import TransactionError
+from aiortc import RTCCertificate, RTCIceGatherer, RTCIceTransport
+from aiortc.rtcdtlstransport import (
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    State,
+)
+from aiortc.rtcicetransport import RTCIceParameters
+from aiortc.sdp import candidate_from_sdp, candidate_to_sdp
+from cryptography.hazmat.primitives import hashes
+
+from shared.errors import MediaError, SipError
+
+from .sdp import RemoteAudio
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+STUN_SECONDS = 1.0
+CONSENT_SECONDS = 5.0
+PacketCallback = Callable[[bytes], None]
+LinkCallback = Callable[[str], None]
+
+
+class _Connection(Connection):
+    """ICE that binds where it is told to, and notices a dead far end in ``dead_after`` seconds."""
+
+    def __init__(self, addresses: Sequence[str] | None, dead_after: float, **options: Any) -> None:
+        super().__init__(ice_controlling=False, **options)
+        self._addresses = addresses
+        self._dead_after = dead_after
+        self._heard_at = 0.0
+        self.is_dead = False
+
+    async def get_component_candidates(
+        self, component: int, addresses: list[str], timeout: int = 5
+    ) -> list[Candidate]:
+        """Gather on the addresses we were given; else on all, and on loopback where there is no other."""
+        chosen = list(self._addresses) if self._addresses is not None else (addresses or ["127.0.0.1"])
+        # A STUN server that does not answer must not hold up a call for aioice's 5 seconds.
+        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Take a datagram that is not STUN: a sign of life, too."""
+        self._heard_at = asyncio.get_running_loop().time()
+        super().data_received(data, component)
+
+    async def query_consent(self) -> None:
+        """Ask for consent every 5 s (RFC 7675 §5.1); close once nothing at all came for ``dead_after`` seconds."""
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        every = min(CONSENT_SECONDS, self._dead_after / 3)
+        while True:
+            await asyncio.sleep(every * random.uniform(0.8, 1.2))
+            if await self._consent_given():
+                self._heard_at = loop.time()
+            elif loop.time() - self._heard_at > self._dead_after:
+                self.is_dead, self._query_consent_task = True, None
+                await self.close()
+                return
+
+    async def _consent_given(self) -> bool:
+        assert self.remote_password is not None
+        key = self.remote_password.encode()
+        for pair in list(self._nominated.values()):
+            request = self.build_request(pair, nominate=False)
+            with contextlib.suppress(TransactionError):
+                await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=0)
+                return True
+        return False
+
+
+class _Gatherer(RTCIceGatherer):
+    def __init__(
+        self, addresses: Sequence[str] | None, stun_servers: Sequence[str], dead_after: float
+    ) -> None:
+        super().__init__(iceServers=[])
+        server = _stun_address(stun_servers[0]) if stun_servers and not _is_loopback(addresses) else None
+        self._connection: _Connection = _Connection(addresses, dead_after, stun_server=server)
+
+
+class _Dtls(RTCDtlsTransport):
+    """DTLS that accepts sha-1 fingerprints (the RingCentral edge sends them) and hands over plain packets."""
+
+    def __init__(self, ice: RTCIceTransport, certificate: RTCCertificate, on_packet: PacketCallback) -> None:
+        super().__init__(ice, [certificate])
+        self._on_packet = on_packet
+
+    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:
+        assert self._ssl is not None
+        certificate = self._ssl.get_peer_certificate(as_cryptography=True)
+        known = [given for given in remoteParameters.fingerprints if given.algorithm in _HASHES]
+        # The strongest hash decides (RFC 8122 §5): who adds a weaker one does not weaken the check.
+        best = max(known, key=lambda given: _HASHES[given.algorithm].digest_size, default=None)
+        digest = certificate.fingerprint(_HASHES[best.algorithm]).hex() if best and certificate else ""
+        if not best or not hmac.compare_digest(best.value.replace(":", "").lower(), digest):
+            log.warning("media.fingerprint_mismatched", algorithms=[given.algorithm for given in known])
+            self._set_state(State.FAILED)
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        self._on_packet(data)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        # Two parties on one stream each: there is nothing that a report of the far end would change.
+        return
+
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha-1": hashes.SHA1(),
+    "sha-256": hashes.SHA256(),
+    "sha-384": hashes.SHA384(),
+    "sha-512": hashes.SHA512(),
+}
+
+
+def _is_loopback(addresses: Sequence[str] | None) -> bool:
+    return addresses is not None and all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def _stun_address(server: str) -> tuple[str, int]:
+    host, _, port = server.removeprefix("stun:").rpartition(":")
+    return (host, int(port)) if host and port.isdigit() else (server, 3478)
+
+
+class Link:
+    """ICE and DTLS of one offer-answer exchange; SRTP packets in and out. Close it in any case."""
+
+    def __init__(
+        self,
+        *,
+        addresses: Sequence[str] | None,
+        stun_servers: Sequence[str],
+        dead_after: float,
+        on_packet: PacketCallback,
+        on_state: LinkCallback,
+    ) -> None:
+        self._gatherer = _Gatherer(addresses, stun_servers, dead_after)
+        self._connection = self._gatherer._connection
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = _Dtls(self._ice, RTCCertificate.generateCertificate(), on_packet)
+        self._on_state = on_state
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        self.remote: RemoteAudio | None = None
+        self.setup = "actpass"  # our DTLS role in SDP terms, once it is known
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha-256 fingerprint of our certificate."""
+        given = self._dtls.getLocalParameters().fingerprints
+        return next(item.value for item in given if item.algorithm == "sha-256")
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Our ICE user fragment and password."""
+        return self._connection.local_username, self._connection.local_password
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Our candidates as SDP values, best first."""
+        found = sorted(self._gatherer.getLocalCandidates(), key=lambda candidate: -candidate.priority)
+        return tuple(candidate_to_sdp(candidate) for candidate in found)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the default candidate listens."""
+        found = max(self._gatherer.getLocalCandidates(), key=lambda candidate: candidate.priority)
+        return found.ip, found.port
+
+    async def gather(self) -> None:
+        """Open the sockets; raise :exc:`MediaError` if none can be."""
+        await self._gatherer.gather()
+        if not self._gatherer.getLocalCandidates():
+            raise MediaError(
+                "no network address to send sound from; check the media addresses in the settings"
+            )
+
+    async def start(self, remote: RemoteAudio, *, offered: bool, timeout: float) -> None:
+        """Begin to connect in the background; ``offered``: the offer was ours. Raises :exc:`SipError`."""
+        self.remote = remote
+        self._connection.ice_controlling = offered or remote.ice_lite
+        is_server = remote.setup == "active" if offered else self.setup == "passive"
+        self._dtls._set_role("server" if is_server else "client")
+        self.setup = "passive" if is_server else "active"
+        await self._add_candidates(remote.candidates)
+        self._ice.on("statechange", self._changed)
+        self._dtls.on("statechange", self._changed)
+        self._task = asyncio.create_task(self._connect(remote, timeout), name="media-connect")
+
+    async def send(self, packet: bytes) -> bool:
+        """Protect and send an RTP or RTCP packet; False when there is no connection any more."""
+        try:
+            await self._dtls._send_rtp(packet)
+        except ConnectionError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Say goodbye (DTLS close_notify) and free the sockets. Returns when nothing of it runs any more."""
+        if self._closed:
+            return
+        self._closed = True
+        pump = self._dtls._task
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            pump = pump or self._dtls._task
+        await self._dtls.stop()
+        await self._ice.stop()
+        if pump is not None:
+            await asyncio.gather(pump, return_exceptions=True)
+        for emitter in (self._dtls, self._ice, self._gatherer):
+            emitter.remove_all_listeners()
+
+    async def _add_candidates(self, candidates: Sequence[str]) -> None:
+        for text in candidates:
+            # Names ending in .local would be asked for by multicast; the far end's own checks tell us its address.
+            # The list is never declared complete: who sent no candidate at all is found in the same way.
+            try:
+                candidate = candidate_from_sdp(text)
+            except (AssertionError, ValueError, IndexError):
+                raise SipError(f"the SDP's candidate cannot be read: {text[:80]}") from None
+            if not candidate.ip.endswith(".local") and candidate.component == 1:
+                await self._ice.addRemoteCandidate(candidate)
+
+    async def _connect(self, remote: RemoteAudio, timeout: float) -> None:
+        given = [RTCDtlsFingerprint(algorithm=name, value=value) for name, value in remote.fingerprints]
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ice.start(RTCIceParameters(remote.ufrag, remote.password, remote.ice_lite))
+                if self._ice.state == "completed":
+                    await self._dtls.start(RTCDtlsParameters(fingerprints=given))
+        except TimeoutError:
+            log.warning(
+                "media.connect_timed_out", seconds=timeout, ice=self._ice.state, dtls=self._dtls.state
+            )
+        if self._dtls.state != "connected" and not self._closed:
+            self._on_state("failed")
+
+    def _changed(self) -> None:
+        if self._closed:
+            return
+        if self._dtls.state == "connected" and self._ice.state == "completed":
+            self._on_state("connected")
+        elif self._ice.state == "failed" or self._connection.is_dead:
+            self._on_state("failed")
+        elif self._dtls.state == "closed":
+            self._on_state("gone")

@@ -1,0 +1,328 @@
+"""A call's media over WebRTC: :class:`WebRtcSession`, the real :class:`.base.MediaSession`.
+
+A session outlives its connections: a re-INVITE with new ICE credentials gives it a new :class:`.link.Link` under the
+same source, sink, mute and hold. One task is its clock: every 20 ms, by deadline, it sends one frame and plays one.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from shared.errors import MediaError, SipError
+
+from . import sdp
+from .base import FRAME_BYTES, FRAME_SECONDS, SILENCE, MediaState, Sink, Source, StateCallback, ToneCallback
+from .dtmf import check_tones
+from .link import Link
+from .rtcp import goodbye, report
+from .rtp import RtpPacket
+from .streams import ReceiveStream, SendStream
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+CONNECT_SECONDS = 15.0
+DEAD_AFTER_SECONDS = 15.0
+REPORT_FRAMES = 100
+_MAX_CATCH_UP_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStats:
+    """Counters of the connection that is up: packets, and seconds of sound."""
+
+    sent: int
+    received: int
+    lost: int
+    late: int
+    skipped: int
+    jitter: float
+
+
+def _ignore(_value: object) -> None:
+    return None
+
+
+class WebRtcSession:
+    """One call's sound. See :class:`.base.MediaSession` for what each method promises.
+
+    Args:
+        source: Where our sound comes from; closed with the session.
+        sink: Where the far end's sound goes; closed with the session.
+        addresses: Local addresses to send and receive on, for example ``("127.0.0.1",)``; None: all of this machine's,
+            and loopback where there is no other.
+        stun_servers: ``host:port``; the first is asked for our public address, for at most a second.
+        on_state: Called with each new state, from the event loop.
+        on_tone: Called once for each key that the far end presses.
+        connect_timeout: Seconds until a connection that does not come up has ``failed``.
+        dead_after: Seconds without any packet of the far end until the connection has ``failed`` (at most 1.4 times
+            that, as consent is asked for at intervals).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        addresses: Sequence[str] | None = None,
+        stun_servers: Sequence[str] = (),
+        on_state: StateCallback | None = None,
+        on_tone: ToneCallback | None = None,
+        connect_timeout: float = CONNECT_SECONDS,
+        dead_after: float = DEAD_AFTER_SECONDS,
+    ) -> None:
+        self._source, self._sink = source, sink
+        self._addresses, self._stun_servers = addresses, stun_servers
+        self._on_state: Callable[[MediaState], None] = on_state or _ignore
+        self._on_tone: Callable[[str], None] = on_tone or _ignore
+        self._connect_timeout, self._dead_after = connect_timeout, dead_after
+        self._state: MediaState = "new"
+        self._link: Link | None = None
+        self._offered: Link | None = None
+        self._send: SendStream | None = None
+        self._receive: ReceiveStream | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self._muted = self._held = self._far_end_holds = False
+        self._local_sdp: str | None = None
+        self._session_id, self._version = secrets.randbits(62), 0
+        self._ssrc, self._cname = secrets.randbits(32), secrets.token_hex(8)
+        self._tones_sent = asyncio.Event()
+
+    @property
+    def state(self) -> MediaState:
+        """Where the connection stands."""
+        return self._state
+
+    @property
+    def local_sdp(self) -> str | None:
+        """Our newest description."""
+        return self._local_sdp
+
+    @property
+    def stats(self) -> MediaStats:
+        """Counters so far; all zero before the connection."""
+        if self._send is None or self._receive is None:
+            return MediaStats(0, 0, 0, 0, 0, 0.0)
+        report, jitter = self._receive.report, self._receive.stats
+        return MediaStats(
+            self._send.packets,
+            report.received,
+            max(report.lost, 0),
+            jitter.late,
+            jitter.skipped,
+            report.jitter / 48000,
+        )
+
+    async def offer(self) -> str:
+        """Return an offer with all candidates."""
+        self._check_open()
+        if self._offered is not None:
+            await self._offered.close()
+        self._offered = await self._new_link()
+        return self._describe(self._offered)
+
+    async def answer(self, offer: str) -> str:
+        """Take the far end's offer and return the answer."""
+        self._check_open()
+        remote = sdp.parse(offer)
+        link = self._link
+        if link is None or link.remote is None or link.remote.ufrag != remote.ufrag:
+            link = await self._new_link()
+            link.setup = "passive" if remote.setup == "active" else "active"
+            text = self._describe(link, remote)
+            await self._use(link, remote, offered=False)
+            return text
+        self._far_end_holds = remote.direction in ("sendonly", "inactive")
+        return self._describe(link, remote)
+
+    async def apply(self, answer: str) -> None:
+        """Take the far end's answer to our newest offer."""
+        self._check_open()
+        remote = sdp.parse(answer)
+        if self._offered is None:
+            self._far_end_holds = remote.direction == "inactive" or (
+                remote.direction == "sendonly" and not self._held
+            )
+            return
+        if remote.setup == "actpass":
+            raise SipError("the SDP answer leaves the DTLS role open (a=setup:actpass)")
+        link, self._offered = self._offered, None
+        await self._use(link, remote, offered=True)
+
+    def mute(self, on: bool) -> None:
+        """Send silence instead of the source while ``on``."""
+        self._muted = on
+
+    def hold(self, on: bool) -> None:
+        """While ``on``, no sound passes in either direction."""
+        self._held = on
+
+    async def dtmf(self, tones: str) -> None:
+        """Send keys; returns when the last one is out."""
+        check_tones(tones)
+        send = self._send
+        if send is None or self._state != "connected":
+            raise MediaError("no keys can be sent: the call's sound is not connected")
+        if send.event_rate_hz is None:
+            raise MediaError("the far end takes no telephone keys (no telephone-event in its SDP)")
+        send.dtmf.enqueue(tones, send.event_rate_hz)
+        while send.dtmf.is_sending and self._send is send and self._state == "connected":
+            self._tones_sent.clear()
+            await self._tones_sent.wait()
+
+    async def close(self) -> None:
+        """Stop, say goodbye and free everything."""
+        if self._state == "closed" and self._link is None and self._offered is None and self._clock is None:
+            self._release()
+            return
+        self._set_state("closed")
+        await self._stop_clock()
+        link, offered, self._link, self._offered = self._link, self._offered, None, None
+        if link is not None and self._send is not None:
+            await link.send(goodbye(self._send.ssrc))
+        for open_link in (link, offered):
+            if open_link is not None:
+                await open_link.close()
+        self._release()
+
+    def _release(self) -> None:
+        self._tones_sent.set()
+        self._source.close()
+        self._sink.close()
+
+    def _check_open(self) -> None:
+        if self._state in ("closed", "failed"):
+            raise MediaError(f"the call's sound is {self._state}; open a new session")
+
+    async def _new_link(self) -> Link:
+        link: Link
+
+        def changed(state: str) -> None:
+            if self._link is link:
+                self._link_changed(state)
+
+        def received(packet: bytes) -> None:
+            if self._link is link:
+                self._packet_received(packet)
+
+        link = Link(
+            addresses=self._addresses,
+            stun_servers=self._stun_servers,
+            dead_after=self._dead_after,
+            on_packet=received,
+            on_state=changed,
+        )
+        try:
+            await link.gather()
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    def _describe(self, link: Link, remote: sdp.RemoteAudio | None = None) -> str:
+        ufrag, password = link.credentials
+        host, port = link.address
+        local = sdp.LocalAudio(
+            ufrag, password, link.fingerprint, self._ssrc, self._cname, link.candidates, host, port
+        )
+        self._version += 1
+        if remote is None:
+            text = sdp.write_offer(local, session_id=self._session_id, version=self._version)
+        else:
+            text = sdp.write_answer(
+                local,
+                remote,
+                session_id=self._session_id,
+                version=self._version,
+                setup=link.setup,
+                held=self._held,
+            )
+        self._local_sdp = text
+        return text
+
+    async def _use(self, link: Link, remote: sdp.RemoteAudio, *, offered: bool) -> None:
+        """Make ``link`` the session's connection, in place of an older one."""
+        old, self._link = self._link, link
+        await self._stop_clock()
+        # A new connection is a new stream (RFC 3550 §8): its numbers start again, so its keys are never used twice.
+        self._send = SendStream(
+            remote.audio_codec(),
+            remote.event_codec(),
+            ssrc=self._ssrc,
+            sequence=secrets.randbits(15),
+            timestamp=secrets.randbits(31),
+        )
+        self._receive = ReceiveStream(remote.codecs + (sdp.OFFERED if offered else ()), self._on_tone)
+        self._far_end_holds = remote.direction in ("sendonly", "inactive")
+        self._set_state("connecting")
+        await link.start(remote, offered=offered, timeout=self._connect_timeout)
+        if old is not None:
+            await old.close()
+
+    def _set_state(self, state: MediaState) -> None:
+        if state != self._state and self._state != "closed":
+            self._state = state
+            self._on_state(state)
+
+    def _link_changed(self, state: str) -> None:
+        if state == "connected" and self._clock is None:
+            self._clock = asyncio.create_task(self._run_clock(), name="media-clock")
+            self._set_state("connected")
+        elif state == "failed":
+            self._set_state("failed")
+            self._tones_sent.set()
+        elif state == "gone":
+            self._set_state("closed")
+            self._tones_sent.set()
+
+    def _packet_received(self, data: bytes) -> None:
+        packet = RtpPacket.decode(data)
+        if packet is not None and self._receive is not None:
+            self._receive.receive(packet, asyncio.get_running_loop().time())
+
+    async def _stop_clock(self) -> None:
+        clock, self._clock = self._clock, None
+        if clock is not None:
+            clock.cancel()
+            await asyncio.gather(clock, return_exceptions=True)
+
+    async def _run_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        frames = 0
+        while self._state == "connected":
+            due += FRAME_SECONDS
+            behind = int((loop.time() - due) / FRAME_SECONDS)
+            if behind > _MAX_CATCH_UP_FRAMES and self._send is not None:
+                # The process was stopped or starved: what was not said in time stays unsaid.
+                due += behind * FRAME_SECONDS
+                self._send.skip(behind)
+            await asyncio.sleep(max(due - loop.time(), 0))
+            await self._step()
+            frames += 1
+            if frames % REPORT_FRAMES == 0:
+                await self._report()
+
+    async def _step(self) -> None:
+        link, send, receive = self._link, self._send, self._receive
+        if link is None or send is None or receive is None:
+            return
+        frame = self._source.read()
+        if len(frame) != FRAME_BYTES or self._muted or self._held:
+            frame = SILENCE
+        if self._far_end_holds and not send.dtmf.is_sending:
+            send.skip(1)
+        else:
+            packet = send.step(frame)
+            if packet is not None:
+                await link.send(packet)
+        if not send.dtmf.is_sending:
+            self._tones_sent.set()
+        heard = receive.step()
+        self._sink.write(SILENCE if self._held else heard)
+
+    async def _report(self) -> None:
+        if self._link is not None and self._send is not None and self._receive is not None:
+            await self._link.send(report(self._send, self._receive.report, self._cname))
