@@ -1,9 +1,9 @@
 """The small interface that all sound goes through, and the one audio format behind it.
 
-PCM is the same everywhere: 48 kHz, mono, signed 16 bit little endian, in frames of 20 ms (1920 bytes). The *session*
-owns the clock: every 20 ms it takes one frame from its :class:`Source` and gives one to its :class:`Sink`. Both are
-plain functions that must return at once, so that a slow device or a dead process never stalls a call; a source that
-has nothing returns ``b""``, and silence is sent.
+PCM is the same everywhere: 48 kHz, mono, signed 16 bit little endian, in frames of 20 ms (1920 bytes). The
+*session* owns the clock: every 20 ms it takes one frame from its :class:`Source` and gives one to its
+:class:`Sink`. Both are plain functions that must return at once, so that a slow device or a dead process
+never stalls a call; a source that has nothing returns ``b""``, and silence is sent.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,10 @@ FRAME_BYTES = 1920
 SILENCE = bytes(FRAME_BYTES)
 
 MediaState = Literal["new", "connecting", "connected", "failed", "closed"]
-"""``failed``: no connection in time, or the far end went silent for good. ``failed`` and ``closed`` are final."""
+"""``failed``: no connection in time, or the far end went silent for good; ``closed``: one of us said goodbye.
+
+A new offer and answer (a re-INVITE) bring a session back from both, until it is closed by us.
+"""
 
 StateCallback = Callable[[MediaState], None]
 ToneCallback = Callable[[str], None]
@@ -29,8 +32,8 @@ class Source(Protocol):
     def read(self) -> bytes:
         """Return the next frame of :data:`FRAME_BYTES`, or ``b""`` if there is none now. Never blocks.
 
-        The session calls it every 20 ms from the first moment of the connection until it closes, held and muted
-        time included: a microphone must not pile up what nobody may hear.
+        The session calls it every 20 ms from the first moment of the connection until it closes, held and
+        muted time included: a microphone must not pile up what nobody may hear.
         """
 
     def close(self) -> None:
@@ -43,8 +46,8 @@ class Sink(Protocol):
     def write(self, frame: bytes) -> None:
         """Take one frame of :data:`FRAME_BYTES`. Never blocks: what does not fit is dropped.
 
-        The session calls it every 20 ms while connected; what was lost, late or held back arrives as silence, so
-        that a recording keeps its place in time.
+        The session calls it every 20 ms while connected; what was lost, late or held back arrives as silence,
+        so that a recording keeps its place in time.
         """
 
     def close(self) -> None:
@@ -53,7 +56,7 @@ class Sink(Protocol):
 
 SourceFactory = Callable[[], Source]
 SinkFactory = Callable[[], Sink]
-"""Open the device or file now; raise :exc:`shared.errors.MediaError` when that fails, with cause and remedy."""
+"""Open the device or file now; raise :exc:`shared.errors.MediaError` with cause and remedy if that fails."""
 
 
 class MediaSession(Protocol):
@@ -72,17 +75,17 @@ class MediaSession(Protocol):
         """Our own newest description, to edit and send again in a re-INVITE; None before the first."""
 
     async def offer(self) -> str:
-        """Return an offer with all candidates. Called again: a fresh one (new ICE and DTLS), for a re-INVITE."""
+        """Return an offer with all candidates. Called again: a fresh one, with new ICE and DTLS."""
 
     async def answer(self, offer: str) -> str:
         """Take the far end's offer and return the answer.
 
-        Called again for a re-INVITE: the same connection answers if the far end kept its ICE user fragment; else a
-        new one replaces it, with the same source and sink.
+        Called again for a re-INVITE: the same connection answers if the far end kept its ICE user fragment;
+        else a new one replaces it, with the same source and sink.
         """
 
     async def apply(self, answer: str) -> None:
-        """Take the far end's answer to our newest offer. One for a connection that is up already is ignored."""
+        """Take the answer to our newest offer; without one open, only its direction counts (hold)."""
 
     def mute(self, on: bool) -> None:
         """Send silence instead of the source while ``on``."""
@@ -91,7 +94,7 @@ class MediaSession(Protocol):
         """While ``on``, nothing of the source leaves and nothing of the far end reaches the sink."""
 
     async def dtmf(self, tones: str) -> None:
-        """Send keys (``0-9*#A-D``, and ``,`` for a pause of 2 s) by RFC 4733; returns when the last one is out.
+        """Send keys (``0-9*#A-D``; ``,`` pauses 2 s) by RFC 4733; returns when the last one is out.
 
         Raises :exc:`shared.errors.MediaError` if the far end takes none, or for another character.
         """

@@ -1,7 +1,7 @@
 """Audio codecs by way of PyAV, each a pair of functions between 20 ms frames of PCM and RTP payloads.
 
-Importing this module loads FFmpeg (about 30 MB): only :mod:`.webrtc` and what it uses may. Opus is mono, 32 kbit/s, for
-voice, with in-band error correction for the benefit of those who can use it.
+Importing this module loads FFmpeg (about 30 MB): only :mod:`.webrtc` and what it uses may. Opus is mono, 32
+kbit/s, for voice, with in-band error correction for the benefit of those who can use it.
 """
 
 import fractions
@@ -88,7 +88,7 @@ class OpusDecoder:
         return self._run(payload)
 
     def conceal(self) -> bytes:
-        """Let Opus continue what it heard last: a packet without frame data means just that (RFC 6716 §3.4)."""
+        """Let Opus continue what it heard: a packet without frame data means just that (RFC 6716 §3.4)."""
         if not self._toc:
             return b""
         return self._run(bytes([self._toc[0] & 0xFC]))

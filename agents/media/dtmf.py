@@ -1,7 +1,8 @@
-"""Telephone keys in RTP (RFC 4733): what to send instead of audio, and what was received. [core]
+"""Telephone keys in RTP (RFC 4733): what to send instead of audio, and what was received.
 
-A key replaces audio packets: it takes their sequence numbers, one event packet each 20 ms, all with the timestamp of
-the first; the last one is sent three times (§2.5.1.4). The far end may do otherwise; what counts is the timestamp.
+A key replaces audio packets: it takes their sequence numbers, one event packet each 20 ms, all with the
+timestamp of the first; the last one is sent three times (§2.5.1.4). The far end may do otherwise; what counts
+is the timestamp.
 """
 
 import struct
@@ -23,7 +24,7 @@ _EVENT = struct.Struct("!BBH")
 
 @dataclass(frozen=True, slots=True)
 class EventPacket:
-    """Send this in place of the audio packet that is due; ``first`` sets the RTP marker and takes a new timestamp."""
+    """Send this in place of the audio packet that is due; ``first`` sets the marker and a new timestamp."""
 
     payload: bytes
     first: bool

@@ -1,8 +1,9 @@
-"""What arrives unevenly leaves evenly: packets in, in order and without waste; lost ones are named. [core]
+"""What arrives unevenly leaves evenly: packets in, in order and without waste; lost ones are named.
 
-The buffer holds back ``target`` packets. A packet that comes too late to be used raises the target by one; ten calm
-seconds lower it again. A far end whose clock runs faster than ours, or a network that delivers a backlog at once, fills
-the buffer: then the oldest packet beyond the target is skipped now and then, so that the delay never stays.
+The buffer holds back ``target`` packets. A packet that comes too late to be used raises the target by one;
+ten calm seconds lower it again. A far end whose clock runs faster than ours, or a network that delivers a
+backlog at once, fills the buffer: then the oldest packet beyond the target is skipped now and then, so that
+the delay never stays.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Lost:
 
 @dataclass(slots=True)
 class JitterStats:
-    """Counters since the start: ``late`` came after their turn, ``skipped`` were dropped to keep the delay short."""
+    """Counters: ``late`` came after their turn, ``skipped`` were dropped to keep the delay short."""
 
     received: int = 0
     lost: int = 0

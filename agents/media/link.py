@@ -1,8 +1,9 @@
 """One DTLS-SRTP connection over ICE, on aiortc's and aioice's transports, without its peer connection.
 
-aiortc's RTCPeerConnection brings a jitter buffer that keeps every delay it ever saw, a thread for each call, an SDP
-parser that forgets telephone-event, no loopback and no sha-1. So a link takes the layers below and overrides, in
-subclasses, what a phone needs otherwise. Everything here concerns one link; nothing global is touched.
+aiortc's RTCPeerConnection brings a jitter buffer that keeps every delay it ever saw, a thread for each call,
+an SDP parser that forgets telephone-event, no loopback and no sha-1. So a link takes the layers below and
+overrides, in subclasses, what a phone needs otherwise. Everything here concerns one link; nothing global is
+touched.
 """
 
 import asyncio
@@ -50,12 +51,16 @@ class _Connection(Connection):
         self.is_dead = False
 
     async def get_component_candidates(
-        self, component: int, addresses: list[str], timeout: int = 5
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ARG002, ASYNC109 - aioice's signature
     ) -> list[Candidate]:
         """Gather on the addresses we were given; else on all, and on loopback where there is no other."""
         chosen = list(self._addresses) if self._addresses is not None else (addresses or ["127.0.0.1"])
         # A STUN server that does not answer must not hold up a call for aioice's 5 seconds.
-        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)  # type: ignore[arg-type]
+        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)  # type:
+        ignore[arg - type]
 
     def data_received(self, data: bytes, component: int) -> None:
         """Take a datagram that is not STUN: a sign of life, too."""
@@ -63,7 +68,7 @@ class _Connection(Connection):
         super().data_received(data, component)
 
     async def query_consent(self) -> None:
-        """Ask for consent every 5 s (RFC 7675 §5.1); close once nothing at all came for ``dead_after`` seconds."""
+        """Ask for consent every 5 s (RFC 7675 §5.1); close once nothing came for ``dead_after`` seconds."""
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
         every = min(CONSENT_SECONDS, self._dead_after / 3)
@@ -103,7 +108,7 @@ class _Dtls(RTCDtlsTransport):
         super().__init__(ice, [certificate])
         self._on_packet = on_packet
 
-    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:
+    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803
         assert self._ssl is not None
         certificate = self._ssl.get_peer_certificate(as_cryptography=True)
         known = [given for given in remoteParameters.fingerprints if given.algorithm in _HASHES]
@@ -114,16 +119,16 @@ class _Dtls(RTCDtlsTransport):
             log.warning("media.fingerprint_mismatched", algorithms=[given.algorithm for given in known])
             self._set_state(State.FAILED)
 
-    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:  # noqa: ARG002
         self._on_packet(data)
 
-    async def _handle_rtcp_data(self, data: bytes) -> None:
+    async def _handle_rtcp_data(self, data: bytes) -> None:  # noqa: ARG002
         # Two parties on one stream each: there is nothing that a report of the far end would change.
         return
 
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
-    "sha-1": hashes.SHA1(),
+    "sha-1": hashes.SHA1(),  # noqa: S303 - all that the RingCentral edge sends
     "sha-256": hashes.SHA256(),
     "sha-384": hashes.SHA384(),
     "sha-512": hashes.SHA512(),
@@ -192,7 +197,7 @@ class Link:
                 "no network address to send sound from; check the media addresses in the settings"
             )
 
-    async def start(self, remote: RemoteAudio, *, offered: bool, timeout: float) -> None:
+    async def start(self, remote: RemoteAudio, *, offered: bool, within: float) -> None:
         """Begin to connect in the background; ``offered``: the offer was ours. Raises :exc:`SipError`."""
         self.remote = remote
         self._connection.ice_controlling = offered or remote.ice_lite
@@ -202,7 +207,7 @@ class Link:
         await self._add_candidates(remote.candidates)
         self._ice.on("statechange", self._changed)
         self._dtls.on("statechange", self._changed)
-        self._task = asyncio.create_task(self._connect(remote, timeout), name="media-connect")
+        self._task = asyncio.create_task(self._connect(remote, within), name="media-connect")
 
     async def send(self, packet: bytes) -> bool:
         """Protect and send an RTP or RTCP packet; False when there is no connection any more."""
@@ -231,8 +236,9 @@ class Link:
 
     async def _add_candidates(self, candidates: Sequence[str]) -> None:
         for text in candidates:
-            # Names ending in .local would be asked for by multicast; the far end's own checks tell us its address.
-            # The list is never declared complete: who sent no candidate at all is found in the same way.
+            # Names ending in .local would be asked for by multicast; the far end's own checks tell us its
+            # address. The list is never declared complete: who sent no candidate at all is found in the same
+            # way.
             try:
                 candidate = candidate_from_sdp(text)
             except (AssertionError, ValueError, IndexError):
@@ -240,17 +246,15 @@ class Link:
             if not candidate.ip.endswith(".local") and candidate.component == 1:
                 await self._ice.addRemoteCandidate(candidate)
 
-    async def _connect(self, remote: RemoteAudio, timeout: float) -> None:
+    async def _connect(self, remote: RemoteAudio, within: float) -> None:
         given = [RTCDtlsFingerprint(algorithm=name, value=value) for name, value in remote.fingerprints]
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._ice.start(RTCIceParameters(remote.ufrag, remote.password, remote.ice_lite))
                 if self._ice.state == "completed":
                     await self._dtls.start(RTCDtlsParameters(fingerprints=given))
         except TimeoutError:
-            log.warning(
-                "media.connect_timed_out", seconds=timeout, ice=self._ice.state, dtls=self._dtls.state
-            )
+            log.warning("media.connect_timed_out", seconds=within, ice=self._ice.state, dtls=self._dtls.state)
         if self._dtls.state != "connected" and not self._closed:
             self._on_state("failed")
 

@@ -1,4 +1,4 @@
-"""RTP packets (RFC 3550 §5.1) and the arithmetic of their counters. [core]"""
+"""RTP packets (RFC 3550 §5.1) and the arithmetic of their counters."""
 
 import struct
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ RTCP_TYPES = range(192, 224)
 
 @dataclass(slots=True)
 class RtpPacket:
-    """One packet, without contributing sources and header extensions, which a two-party call does not need."""
+    """One packet, without contributing sources and header extensions: a two-party call needs none."""
 
     payload_type: int
     sequence: int

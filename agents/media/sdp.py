@@ -1,7 +1,8 @@
-"""The SDP that a WebRTC call with one audio stream needs: what the far end says, and what we say (RFC 8866, 8829). [core]
+"""The SDP that a WebRTC call with one audio stream needs: what the far end says, and what we say (RFC 8866).
 
-Reading is liberal: no ``a=mid`` (the RingCentral edge sends none), no candidates, sha-1 fingerprints, attributes at
-session or media level, more sections than audio (they are answered with port 0). Writing is what browsers write.
+Reading is liberal: no ``a=mid`` (the RingCentral edge sends none), no candidates, sha-1 fingerprints,
+attributes at session or media level, more sections than audio (they are answered with port 0). Writing is
+what browsers write.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,7 +49,7 @@ _SPOKEN = {(codec.name.lower(), codec.rate_hz): codec for codec in OFFERED}
 
 @dataclass(frozen=True, slots=True)
 class LocalAudio:
-    """What we say of ourselves in every description of one connection. The ICE password stays out of ``repr``."""
+    """What we say of ourselves in every description of one connection; no password in its ``repr``."""
 
     ufrag: str
     password: str = field(repr=False)
@@ -89,7 +90,7 @@ class RemoteAudio:
         return (opus or spoken)[0]
 
     def event_codec(self) -> Codec | None:
-        """Return the telephone-event to send keys with: that of the audio's clock first; None if there is none."""
+        """Return the telephone-event to send keys with, best with the audio's clock; None without one."""
         events = [
             codec for codec in self.codecs if codec.is_spoken and codec.name.lower() == "telephone-event"
         ]
@@ -144,8 +145,7 @@ def _check(remote: RemoteAudio) -> None:
 def _split(sdp: str) -> tuple[list[str], list[list[str]]]:
     session: list[str] = []
     sections: list[list[str]] = []
-    for line in sdp.splitlines():
-        line = line.strip()
+    for line in map(str.strip, sdp.splitlines()):
         if line.startswith("m="):
             sections.append([line])
         elif sections:
@@ -231,7 +231,7 @@ def _section(
     local: LocalAudio, codecs: Sequence[Codec], profile: str, *, setup: str, direction: str, mid: str | None
 ) -> list[str]:
     family = "IP6" if ":" in local.host else "IP4"
-    lines = [
+    return [
         f"m=audio {local.port} {profile} {' '.join(str(codec.payload_type) for codec in codecs)}",
         f"c=IN {family} {local.host}",
         f"a=rtcp:{local.port} IN {family} {local.host}",
@@ -248,7 +248,6 @@ def _section(
         "a=ptime:20",
         f"a=ssrc:{local.ssrc} cname:{local.cname}",
     ]
-    return lines
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ _MAX_PACKET_BYTES = 48_000  # 250 ms of PCM: nothing that a peer sends makes us 
 
 
 class SendStream:
-    """Encodes frames, or sends telephone keys in their place. Numbers start at random values (RFC 3550 §5.1)."""
+    """Encodes frames, or sends telephone keys in their place (RFC 3550 §5.1 for its numbers)."""
 
     def __init__(
         self, codec: Codec, event: Codec | None, *, ssrc: int, sequence: int, timestamp: int
@@ -52,7 +52,7 @@ class SendStream:
         return self._packet(self._codec.payload_type, self.timestamp, payload, marker)
 
     def skip(self, frames: int) -> None:
-        """Let the time of ``frames`` frames pass without a packet, after a stall or while nothing may be sent."""
+        """Let the time of ``frames`` frames pass without a packet: after a stall, or on hold."""
         self.timestamp = (self.timestamp + frames * self._units) % (1 << 32)
         self._marker = True
 
@@ -68,7 +68,8 @@ class ReceiveStream:
     """Puts packets in order and decodes them. ``on_tone`` is called once for every key of the far end."""
 
     def __init__(self, codecs: tuple[Codec, ...], on_tone: Callable[[str], None]) -> None:
-        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is dropped.
+        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is
+        # dropped.
         self._codecs = {codec.payload_type: codec for codec in codecs if codec.is_spoken}
         self._on_tone = on_tone
         self._jitter = JitterBuffer()

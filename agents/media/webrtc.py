@@ -1,7 +1,8 @@
 """A call's media over WebRTC: :class:`WebRtcSession`, the real :class:`.base.MediaSession`.
 
-A session outlives its connections: a re-INVITE with new ICE credentials gives it a new :class:`.link.Link` under the
-same source, sink, mute and hold. One task is its clock: every 20 ms, by deadline, it sends one frame and plays one.
+A session outlives its connections: a re-INVITE with new ICE credentials gives it a new :class:`.link.Link`
+under the same source, sink, mute and hold. One task is its clock: every 20 ms, by deadline, it sends one
+frame and plays one.
 """
 
 import asyncio
@@ -51,13 +52,15 @@ class WebRtcSession:
     Args:
         source: Where our sound comes from; closed with the session.
         sink: Where the far end's sound goes; closed with the session.
-        addresses: Local addresses to send and receive on, for example ``("127.0.0.1",)``; None: all of this machine's,
+        addresses: Local addresses to send and receive on, for example ``("127.0.0.1",)``; None: all of this
+        machine's,
             and loopback where there is no other.
         stun_servers: ``host:port``; the first is asked for our public address, for at most a second.
         on_state: Called with each new state, from the event loop.
         on_tone: Called once for each key that the far end presses.
         connect_timeout: Seconds until a connection that does not come up has ``failed``.
-        dead_after: Seconds without any packet of the far end until the connection has ``failed`` (at most 1.4 times
+        dead_after: Seconds without any packet of the far end until the connection has ``failed`` (at most 1.4
+        times
             that, as consent is asked for at intervals).
     """
 
@@ -84,6 +87,7 @@ class WebRtcSession:
         self._send: SendStream | None = None
         self._receive: ReceiveStream | None = None
         self._clock: asyncio.Task[None] | None = None
+        self._ended = False
         self._muted = self._held = self._far_end_holds = False
         self._local_sdp: str | None = None
         self._session_id, self._version = secrets.randbits(62), 0
@@ -174,10 +178,10 @@ class WebRtcSession:
 
     async def close(self) -> None:
         """Stop, say goodbye and free everything."""
-        if self._state == "closed" and self._link is None and self._offered is None and self._clock is None:
-            self._release()
+        if self._ended:
             return
         self._set_state("closed")
+        self._ended = True
         await self._stop_clock()
         link, offered, self._link, self._offered = self._link, self._offered, None, None
         if link is not None and self._send is not None:
@@ -193,8 +197,8 @@ class WebRtcSession:
         self._sink.close()
 
     def _check_open(self) -> None:
-        if self._state in ("closed", "failed"):
-            raise MediaError(f"the call's sound is {self._state}; open a new session")
+        if self._ended:
+            raise MediaError("the call's sound is closed; open a new session")
 
     async def _new_link(self) -> Link:
         link: Link
@@ -246,7 +250,8 @@ class WebRtcSession:
         """Make ``link`` the session's connection, in place of an older one."""
         old, self._link = self._link, link
         await self._stop_clock()
-        # A new connection is a new stream (RFC 3550 §8): its numbers start again, so its keys are never used twice.
+        # A new connection is a new stream (RFC 3550 §8): its numbers start again, so its keys are never used
+        # twice.
         self._send = SendStream(
             remote.audio_codec(),
             remote.event_codec(),
@@ -257,12 +262,12 @@ class WebRtcSession:
         self._receive = ReceiveStream(remote.codecs + (sdp.OFFERED if offered else ()), self._on_tone)
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
-        await link.start(remote, offered=offered, timeout=self._connect_timeout)
+        await link.start(remote, offered=offered, within=self._connect_timeout)
         if old is not None:
             await old.close()
 
     def _set_state(self, state: MediaState) -> None:
-        if state != self._state and self._state != "closed":
+        if state != self._state and not self._ended:
             self._state = state
             self._on_state(state)
 
