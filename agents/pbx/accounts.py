@@ -1,0 +1,146 @@
+"""Who has a phone here, under which numbers, and the account files that phones are given.
+
+An account file has the form of the SDK's sipInfo, with ``caFile`` added. A service that starts again in the
+same directory keeps ids and passwords, so that phones that were given them can go on.
+"""
+
+import contextlib
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from shared.config import load_account
+from shared.errors import AccountError, ConfigError
+
+from .authority import write_private
+from .settings import FAREWELL_ROBOT, Extension, SimulatorSettings
+
+_PHONE_NUMBER = re.compile(r"\+?[0-9]{3,15}")
+_SEPARATORS = str.maketrans("", "", " -().")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """An extension with its credentials. ``username`` is the user part of its address of record."""
+
+    extension: Extension
+    username: str
+    authorization_id: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a dialled number leads. ``kind`` ``bad`` is answered with ``status``."""
+
+    kind: Literal["extension", "robot", "bad"]
+    number: str
+    status: int = 0
+
+
+class NumberPlan:
+    """All subscribers, and what each number means."""
+
+    def __init__(self, subscribers: Iterable[Subscriber], *, main_number: str) -> None:
+        self.subscribers = {subscriber.extension.number: subscriber for subscriber in subscribers}
+        self._by_username = {subscriber.username: subscriber for subscriber in self.subscribers.values()}
+        self._by_id = {subscriber.authorization_id: subscriber for subscriber in self.subscribers.values()}
+        self.main_number = main_number
+        self._routes = {FAREWELL_ROBOT[0]: Route("robot", FAREWELL_ROBOT[0])}
+        self._routes[canonical(FAREWELL_ROBOT[1])] = Route("robot", FAREWELL_ROBOT[0])
+        for number, subscriber in self.subscribers.items():
+            # An extension may take a robot's number: who configures it wants the phone.
+            self._routes[number] = Route("extension", number)
+            self._routes[canonical(subscriber.extension.direct_number)] = Route("extension", number)
+
+    def by_username(self, username: str) -> Subscriber | None:
+        """Return who has the address of record ``username``."""
+        return self._by_username.get(username)
+
+    def by_authorization_id(self, authorization_id: str) -> Subscriber | None:
+        """Return whose digest user name this is."""
+        return self._by_id.get(authorization_id)
+
+    def route(self, dialled: str) -> Route:
+        """Say where ``dialled`` leads: a full number in any usual form, an extension, or ``main*extension``.
+
+        What is no number at all leads to 404, a number that nobody has to 486, as at the real service.
+        """
+        number = dialled.translate(_SEPARATORS)
+        main, star, extension = number.partition("*")
+        if star and canonical(main) == canonical(self.main_number):
+            number = extension
+        if found := self._routes.get(number) or self._routes.get(canonical(number)):
+            return found
+        return Route("bad", number, 486 if _PHONE_NUMBER.fullmatch(number) else 404)
+
+
+def canonical(number: str) -> str:
+    """Return a number without ``+``, and a number of ten digits with the leading 1 (North America)."""
+    number = number.removeprefix("+")
+    return f"1{number}" if len(number) == 10 and number.isdecimal() else number
+
+
+def make_subscribers(settings: SimulatorSettings) -> list[Subscriber]:
+    """Return the subscribers, with the credentials of an earlier run in the directory if there are any."""
+    return [_subscriber(settings, extension) for extension in settings.extensions]
+
+
+def _subscriber(settings: SimulatorSettings, extension: Extension) -> Subscriber:
+    username = f"{settings.main_number}*{extension.number}"
+    # A damaged file is no reason to fail: it is about to be replaced.
+    with contextlib.suppress(AccountError):
+        known = load_account(account_path(settings.directory, extension))
+        if known.username == username and known.domain == settings.domain:
+            return Subscriber(extension, username, known.authorization_id, known.password)
+    identity = str(800_000_000_000 + secrets.randbelow(100_000_000_000))
+    return Subscriber(extension, username, identity, secrets.token_urlsafe(12))
+
+
+def account_path(directory: Path, extension: Extension) -> Path:
+    """Return where the account file of an extension is."""
+    return directory / f"{extension.number}.json"
+
+
+class _SipInfo(msgspec.Struct, rename="camel"):
+    """What ``sip-provision`` answers for one device, and ``caFile``."""
+
+    authorization_id: str
+    domain: str
+    outbound_proxy: str
+    username: str
+    password: str
+    stun_servers: list[str]
+    transport: str
+    authorization_types: list[str]
+    ca_file: str
+
+
+def write_accounts(settings: SimulatorSettings, subscribers: Iterable[Subscriber], *, wss_port: int) -> None:
+    """Write one sipInfo file an extension (mode 0600): they hold passwords.
+
+    Raises:
+        ConfigError: If the directory cannot be written.
+    """
+    for subscriber in subscribers:
+        info = _SipInfo(
+            authorization_id=subscriber.authorization_id,
+            domain=settings.domain,
+            outbound_proxy=f"{settings.host}:{wss_port}",
+            username=subscriber.username,
+            password=subscriber.password,
+            stun_servers=[],
+            transport="WSS",
+            authorization_types=["SipDigest"],
+            ca_file="ca.pem",
+        )
+        path = account_path(settings.directory, subscriber.extension)
+        try:
+            write_private(path, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+        except OSError as exc:
+            raise ConfigError(f"cannot write the account file {path}: {exc.strerror}") from exc

@@ -1,0 +1,256 @@
+"""The control API: HTTP on loopback, for whoever can read ``control.json`` (mode 0600) in the directory.
+
+``GET /bindings/{extension}`` · ``POST /bindings/{extension}/{instance}/expire`` · ``GET /flows`` ·
+``POST /flows/{flow}/drop`` · ``GET /calls`` · ``POST /robots/call`` · ``GET /robots`` ·
+``GET /robots/{id}[?until=STATE&timeout=SECONDS]`` · ``POST /robots/{id}/hangup``. Answers are JSON, see
+:mod:`.views`; an error is ``{"error": text}`` with 400, 401, 404 or 409.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import secrets
+import socket
+from collections.abc import Iterator
+from typing import Any, Protocol, get_args
+
+import msgspec
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.errors import ActionRefused, ConfigError, SharedlineError
+
+from .authority import write_private
+from .settings import SimulatorSettings
+from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+_LONGEST_BODY = 65_536
+_LONGEST_WAIT = 300.0
+
+
+class Controlled(Protocol):
+    """What can be seen and done.
+
+    Methods raise :exc:`ActionRefused` with ``no_such_call``, ``wrong_state`` or ``bad_request``.
+    """
+
+    def bindings(self, extension: str) -> list[BindingView]:
+        """Return an extension's bindings."""
+
+    def expire(self, extension: str, instance_id: str) -> None:
+        """Drop a binding."""
+
+    def flows(self) -> list[FlowView]:
+        """Return the open flows."""
+
+    def drop(self, flow: str) -> None:
+        """Cut a flow."""
+
+    def calls(self) -> list[CallView]:
+        """Return the calls."""
+
+    def robots(self) -> list[RobotView]:
+        """Return the robots."""
+
+    def robot(self, robot: str) -> RobotView:
+        """Return one robot."""
+
+    async def robot_until(self, robot: str, state: RobotState, within: float) -> RobotView:
+        """Return a robot once it is in ``state`` or past it, or time is up."""
+
+    async def robot_call(self, order: RobotCall) -> str:
+        """Let a robot call; return its id."""
+
+    async def robot_hangup(self, robot: str) -> None:
+        """Let a robot hang up."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program that it is a part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ControlServer:
+    """Listens at once; answers when :meth:`start` has been awaited."""
+
+    def __init__(self, settings: SimulatorSettings, service: Controlled) -> None:
+        self._settings = settings
+        self._token = secrets.token_urlsafe(32)
+        self._socket = _listen(settings.control_port)
+        self.port = int(self._socket.getsockname()[1])
+        app = make_app(service, self._token)
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve, and write ``control.json``."""
+        file = ControlFile(url=f"http://127.0.0.1:{self.port}", token=self._token)
+        write_private(self._settings.directory / "control.json", msgspec.json.encode(file) + b"\n")
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="control")
+
+    async def close(self) -> None:
+        """Stop, and remove ``control.json``."""
+        (self._settings.directory / "control.json").unlink(missing_ok=True)
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+        self._socket.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as exc:
+        listener.close()
+        reason = exc.strerror or exc
+        raise ConfigError(
+            f"cannot listen on 127.0.0.1 port {port}: {reason}; choose another control port"
+        ) from exc
+    listener.setblocking(False)
+    return listener
+
+
+def make_app(service: Controlled, token: str) -> Starlette:
+    """Return the ASGI application. Every request needs ``Authorization: Bearer`` with ``token``."""
+    api = _Api(service)
+    return Starlette(
+        routes=[
+            Route("/bindings/{extension}", api.bindings),
+            Route("/bindings/{extension}/{instance:path}/expire", api.expire, methods=["POST"]),
+            Route("/flows", api.flows),
+            Route("/flows/{flow}/drop", api.drop, methods=["POST"]),
+            Route("/calls", api.calls),
+            Route("/robots", api.robots),
+            Route("/robots/call", api.call, methods=["POST"]),
+            Route("/robots/{robot}", api.robot),
+            Route("/robots/{robot}/hangup", api.hang_up, methods=["POST"]),
+        ],
+        middleware=[
+            # A web page that made its name resolve to loopback still sends that name.
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(_Bearer, token=token),
+        ],
+        exception_handlers={SharedlineError: _refused, Exception: _failed},
+    )
+
+
+class _Bearer:
+    """Lets pass who knows the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._expected = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if scope["type"] == "http" and hmac.compare_digest(given, self._expected):
+            await self._app(scope, receive, send)
+        else:
+            await _json({"error": "the token of control.json is needed"}, status=401)(scope, receive, send)
+
+
+class _Api:
+    def __init__(self, service: Controlled) -> None:
+        self._service = service
+
+    async def bindings(self, request: Request) -> Response:
+        return _json(self._service.bindings(request.path_params["extension"]))
+
+    async def expire(self, request: Request) -> Response:
+        self._service.expire(request.path_params["extension"], request.path_params["instance"])
+        return _json({})
+
+    async def flows(self, _request: Request) -> Response:
+        return _json(self._service.flows())
+
+    async def drop(self, request: Request) -> Response:
+        self._service.drop(request.path_params["flow"])
+        return _json({})
+
+    async def calls(self, _request: Request) -> Response:
+        return _json(self._service.calls())
+
+    async def robots(self, _request: Request) -> Response:
+        return _json(self._service.robots())
+
+    async def robot(self, request: Request) -> Response:
+        name, until = request.path_params["robot"], request.query_params.get("until")
+        if until is None:
+            return _json(self._service.robot(name))
+        if until not in get_args(RobotState):
+            raise ActionRefused("bad_request", f"until must be one of {', '.join(get_args(RobotState))}")
+        timeout = _seconds(request.query_params.get("timeout", "30"))
+        return _json(await self._service.robot_until(name, until, timeout))  # type: ignore[arg-type]  # checked
+
+    async def call(self, request: Request) -> Response:
+        body = await _body(request)
+        try:
+            order = msgspec.json.decode(body, type=RobotCall)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise ActionRefused("bad_request", f"the body is no robot call: {exc}") from exc
+        return _json({"call": await self._service.robot_call(order)}, status=201)
+
+    async def hang_up(self, request: Request) -> Response:
+        await self._service.robot_hangup(request.path_params["robot"])
+        return _json({})
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            raise ActionRefused("bad_request", f"the body is longer than {_LONGEST_BODY} bytes")
+    return body
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= _LONGEST_WAIT:
+        raise ActionRefused("bad_request", f"timeout must be a number of seconds up to {_LONGEST_WAIT:g}")
+    return value
+
+
+def _json(content: Any, *, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
+
+
+_STATUS = {"no_such_call": 404, "wrong_state": 409, "far_end": 409}
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    status = _STATUS.get(error.code, 400) if isinstance(error, ActionRefused) else 400
+    return _json({"error": str(error)}, status=status)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("control.failed", path=request.url.path, reason=str(error), kind=type(error).__name__)
+    return _json({"error": "the service failed; its log says why"}, status=500)

@@ -1,0 +1,113 @@
+"""The ledger: one NDJSON line for every effect that reached the service. It is the truth that tests count.
+
+Each line is flushed before anything is done about it. All have ``at`` (Unix seconds), ``boottime``
+(seconds; equal in all processes of the host) and ``event``; the others as they apply: ``extension``,
+``instance_id``, ``via_host``, ``flow`` (one WebSocket, ``f1``, ``f2``, ...), ``call_id`` (SIP Call-Id),
+``call`` and ``leg`` (the service's own names), ``direction`` (``in`` reached the service, ``out`` left it),
+``method``, ``status``, ``reason``, ``expires``, ``bindings`` (of that extension, after the event; unreachable
+ones included) and ``reachable`` (those of them whose connection is open).
+
+Service
+    ``SERVICE_STARTED``, ``SERVICE_STOPPED``.
+Connections
+    ``FLOW_OPENED``; ``FLOW_CLOSED`` with ``reason``, once for each, and with the bindings it leaves behind;
+    ``FLOW_REFUSED``: no WebSocket came about; ``BAD_FRAME``: what was not SIP, with ``reason``.
+Registrations
+    ``REGISTER`` and ``UNREGISTER``, in, with the ``status`` they were answered with (401 and 603 too).
+    ``BINDING_ADDED``, ``BINDING_REFRESHED``, ``BINDING_REPLACED`` (the same instance id on a new flow),
+    ``BINDING_REMOVED``, ``BINDING_EXPIRED``, ``BINDING_UNREACHABLE`` (its flow has closed).
+SIP in calls
+    Requests by their method: ``INVITE`` (``kind`` is ``initial`` or ``reinvite``), ``ACK``, ``CANCEL``,
+    ``BYE``, ``MESSAGE``, ``INFO``, ``OPTIONS`` ..., ``in`` and ``out``; ``RESPONSE`` with ``method`` and
+    ``status``, ``in`` and ``out``.
+Calls
+    ``CALL_STARTED``, ``CALL_ANSWERED`` (``leg`` and ``instance_id``: who), ``CALL_ENDED`` with ``reason``
+    and the ``ended_by`` leg;
+    ``LEG_ADRIFT`` (its flow closed in the call), ``LEG_CONTINUED`` (a flow of the same instance id goes on
+    with it), ``LEG_HELD``, ``LEG_UNHELD``.
+Robots
+    ``ROBOT_MEDIA`` with ``state`` (``connecting``, ``connected``, ``failed``, ``closed``).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from shared.clock import boottime, wall
+from shared.errors import ConfigError
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line. None means that it does not apply."""
+
+    at: float
+    boottime: float
+    event: str
+    direction: str | None = None
+    method: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    kind: str | None = None
+    extension: str | None = None
+    instance_id: str | None = None
+    via_host: str | None = None
+    flow: str | None = None
+    call_id: str | None = None
+    cseq: int | None = None
+    call: str | None = None
+    leg: str | None = None
+    ended_by: str | None = None
+    number: str | None = None
+    state: str | None = None
+    expires: float | None = None
+    bindings: int | None = None
+    reachable: int | None = None
+
+
+class Ledger:
+    """Writes the file, and tells whoever subscribed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._listeners: list[Callable[[Entry], None]] = []
+        self._encode = msgspec.json.Encoder().encode
+        try:
+            self._file: TextIO = path.open("a", encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(f"cannot write the ledger {path}: {exc.strerror}") from exc
+
+    def record(self, event: str, **facts: Any) -> Entry:
+        """Write one line and flush it. ``facts`` are fields of :class:`Entry`."""
+        entry = Entry(at=round(wall(), 6), boottime=round(boottime(), 6), event=event, **facts)
+        if not self._file.closed:
+            self._file.write(self._encode(entry).decode() + "\n")
+            self._file.flush()
+        for listener in tuple(self._listeners):
+            listener(entry)
+        return entry
+
+    def subscribe(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
+        """Call ``listener`` with each entry from now on; the returned function ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def entries(self) -> list[Entry]:
+        """Return all that the file holds, that of earlier runs in the same directory included."""
+        return read_ledger(self.path)
+
+    def close(self) -> None:
+        """Close the file. What is recorded later still reaches subscribers."""
+        self._file.close()
+
+
+def read_ledger(path: Path, *, offset: int = 0) -> list[Entry]:
+    """Return the entries of a ledger file from byte ``offset`` on.
+
+    A last line that is still being written is left out.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        lines = file.read().split(b"\n")[:-1]
+    return [msgspec.json.decode(line, type=Entry) for line in lines]

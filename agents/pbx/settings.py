@@ -1,0 +1,117 @@
+"""What can be set at the simulated service, and every default. Times are seconds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+#: The numbers of robots that pick up by themselves: a short one and the full one that it stands for.
+FAREWELL_ROBOT = ("199", "16505550199")
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One phone extension: its short ``number`` and the ``direct_number`` that strangers dial."""
+
+    number: str
+    direct_number: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Extension":
+        """Read ``101:16505550101``.
+
+        Raises:
+            ConfigError: If ``text`` is not two numbers with a colon between them.
+        """
+        number, colon, direct = text.partition(":")
+        direct = direct.removeprefix("+")
+        if not (colon and _is_number(number, 2, 8) and _is_number(direct, 7, 15)):
+            raise ConfigError(
+                f"bad extension {text!r}: expected EXTENSION:NUMBER, for example 101:16505550101"
+            )
+        return cls(number, direct)
+
+
+def _is_number(text: str, shortest: int, longest: int) -> bool:
+    return text.isascii() and text.isdecimal() and shortest <= len(text) <= longest
+
+
+DEFAULT_EXTENSIONS = (Extension("101", "16505550101"), Extension("102", "16505550102"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """How the service behaves."""
+
+    directory: Path
+    """Where accounts, certificates, ledger and recordings are written; made 0700 if missing."""
+
+    host: str = "127.0.0.1"
+    wss_port: int = 0
+    """0 lets the system choose."""
+
+    control_port: int = 0
+    domain: str = "sip.test"
+    main_number: str = "16505550100"
+    extensions: tuple[Extension, ...] = DEFAULT_EXTENSIONS
+
+    expiry: float = 60.0
+    """The longest registration granted."""
+
+    min_expiry: float = 0.0
+    """A shorter one, except 0, is answered ``423 Interval Too Brief`` (RFC 3261 §10.3)."""
+
+    max_instances: int = 5
+    """Live instances of one extension; one more is answered ``603 Too Many Contacts``."""
+
+    nonce_time: float = 60.0
+    """How long a challenge can be answered; later the answer is stale."""
+
+    flow_grace: float = 30.0
+    """How long a call outlives the connection of one of its phones, for another process to continue it."""
+
+    ring_time: float = 60.0
+    """How long a phone rings before the caller gets ``480``."""
+
+    ring_delay: float = 0.0
+    """How long after the caller's 183 the callee's phones get their INVITE (the real service: about 0.3)."""
+
+    answer_at_once: bool = False
+    """A robot that is called is answered with the 183, as the real service answers every call; else after
+    ``robot_answer_delay``."""
+
+    robot_answer_delay: float = 0.2
+
+    media_addresses: tuple[str, ...] | None = ("127.0.0.1",)
+    """Where robots send and receive sound; None: on all addresses of this machine."""
+
+    idle_time: float = 30.0
+    """A connection on which nobody is registered is closed when it has said nothing for so long."""
+
+    handshake_time: float = 10.0
+    """The longest that the TLS and the WebSocket handshake may take, each."""
+
+    ping_time: float = 20.0
+    """WebSocket pings at this interval; a connection that leaves one unanswered as long is dead."""
+
+    max_message_bytes: int = 65_536
+    max_connections: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot.
+
+        Raises:
+            ConfigError: If ports, extensions or the domain cannot be used; the text says which.
+        """
+        for name in ("wss_port", "control_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise ConfigError(f"bad {name}: {getattr(self, name)} is not between 0 and 65535")
+        for name in ("number", "direct_number"):
+            values = [getattr(extension, name) for extension in self.extensions]
+            if len(set(values)) != len(values):
+                raise ConfigError(f"bad extensions: two have the same {name.replace('_', ' ')}")
+        if not self.extensions:
+            raise ConfigError("no extensions: name at least one, for example 101:16505550101")
+        labels = self.domain.split(".")
+        if not all(label and label.isascii() and label.replace("-", "a").isalnum() for label in labels):
+            raise ConfigError(f"bad domain {self.domain!r}: expected a name such as sip.test")
