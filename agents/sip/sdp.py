@@ -120,6 +120,12 @@ class Sdp:
                 return line[len(name) + 3 :]
         return None
 
+    def with_attribute(self, name: str, value: str) -> "Sdp":
+        """Return it with another value for each ``a=name`` that it has, in the audio section or the session."""
+        prefix = f"a={name}:"
+        lines = tuple(f"{prefix}{value}" if line.startswith(prefix) else line for line in self.lines)
+        return replace(self, lines=lines)
+
     @property
     def has_ice(self) -> bool:
         """Whether the sound is to be connected by ICE (RFC 8839)."""
