@@ -1,7 +1,7 @@
 """The dummy phone: what every window is. It shows the leader's state and forwards actions to the leader.
 
-It lives in the window's own event loop. It never knows whether the leader is this very process: the same sockets
-are used either way.
+It lives in the window's own event loop. It never knows whether the leader is this very process: the same
+sockets are used either way.
 """
 
 import asyncio
@@ -73,6 +73,21 @@ class DummyAgent:
         self._beat: asyncio.TimerHandle | None = None
         self._staleness: asyncio.TimerHandle | None = None
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest state, None before the first."""
+        return self.replica.snapshot
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state may be old."""
+        return self.replica.is_stale
+
+    @property
+    def instance(self) -> str:
+        """The id of this process in the group."""
+        return self._window.instance
+
     def follow(self, holder: Holder) -> None:
         """Leave the leader before, if any, and listen to ``holder``."""
         unsent = self._hang_up()
@@ -90,6 +105,7 @@ class DummyAgent:
         """Have the leader do ``action``; return once it is done *and* this window shows it.
 
         Args:
+            action: What the user wants.
             time: Seconds to wait; default: the setting ``action_time``.
 
         Raises:
@@ -126,8 +142,7 @@ class DummyAgent:
         self._watch_staleness()
         if self.replica.version == before and not changes:
             return
-        if changes:
-            self._changed(changes)
+        self._changed(changes)
         if self.replica.version.epoch > before.epoch:
             self._ask_outcomes(snapshot)
         self._show(self.replica.version)

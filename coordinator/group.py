@@ -24,7 +24,9 @@ def open_group_dir(settings: Settings, group: str) -> Path:
         GroupError: If the directory is another user's, open to others, too long a path, or cannot be made.
     """
     if not _GROUP_NAME.fullmatch(group):
-        raise ConfigError(f"{group!r} is no group name: use up to 64 letters, digits, dots, dashes, underscores")
+        raise ConfigError(
+            f"{group!r} is no group name: use up to 64 letters, digits, dots, dashes, underscores"
+        )
     directory = settings.runtime_dir / group
     if len(os.fsencode(directory)) > _LONGEST_DIR:
         raise GroupError(
@@ -77,6 +79,8 @@ def load_instance_id(settings: Settings, group: str) -> str:
             fresh.unlink()
         return str(uuid.UUID(path.read_text().strip()))
     except OSError as exc:
-        raise GroupError(f"cannot keep the instance id in {path}: {exc.strerror}; set SHAREDLINE_STATE_DIR") from exc
+        raise GroupError(
+            f"cannot keep the instance id in {path}: {exc.strerror}; set SHAREDLINE_STATE_DIR"
+        ) from exc
     except ValueError as exc:
         raise GroupError(f"{path} holds no UUID; remove it, and a new one is made") from exc

@@ -1,7 +1,7 @@
 """Actors: one owner for each piece of state, reached by messages, never by locks.
 
-:class:`Inbox` is one task that handles one message after the other; :class:`ActorThread` is an event loop on a
-thread of its own, for what a window that blocks must not stop: the phone while leading, and sound.
+:class:`Inbox` is one task that handles one message after the other; :class:`ActorThread` is an event loop
+on a thread of its own, for what a window that blocks must not stop: the phone while leading, and sound.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ class Inbox(Generic[T]):
     A handler that raises is logged and does not stop the next: one call's trouble is not another's.
     """
 
-    def __init__(self, handle: Callable[[T], Coroutine[Any, Any, None]], *, name: str, limit: int = 64) -> None:
+    def __init__(
+        self, handle: Callable[[T], Coroutine[Any, Any, None]], *, name: str, limit: int = 64
+    ) -> None:
         self._handle = handle
         self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=limit)
         self._task = asyncio.create_task(self._run(), name=name)
@@ -104,7 +106,7 @@ class ActorThread:
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
     try:
-        import uvloop  # noqa: PLC0415 - optional: half the cost a message, but not on every platform
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

@@ -138,7 +138,9 @@ def load_account(path: str | Path) -> Account:
     except OSError as exc:
         raise AccountError(f"cannot read the account file {path}: {exc.strerror}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise AccountError(f"the account file {path} is not JSON ({exc}); expected the sipInfo object") from exc
+        raise AccountError(
+            f"the account file {path} is not JSON ({exc}); expected the sipInfo object"
+        ) from exc
     if isinstance(raw, dict) and isinstance(raw.get("sipInfo"), list) and raw["sipInfo"]:
         raw = raw["sipInfo"][0]
     try:

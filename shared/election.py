@@ -25,7 +25,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class TryLease:
-    """Effect: try to take this epoch, without blocking; report :meth:`Election.granted` or what is there now."""
+    """Effect: try to take this epoch; report :meth:`Election.granted`, or what is there now."""
 
     epoch: int
 

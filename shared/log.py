@@ -12,7 +12,9 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-_SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|authorization|nonce|response$|key$|pwd$|ufrag", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"pass(word|wd)?$|secret|token|authorization|nonce|response$|key$|pwd$|ufrag", re.IGNORECASE
+)
 _SECRET_TEXT = re.compile(
     r"(?P<sip>(?:Proxy-)?Authorization:\s*)[^\r\n]+"
     r"|(?P<param>\b(?:nonce|cnonce|response|password|access_token)\s*[=:]\s*)(?:\"[^\"]*\"|[^\s,;&]+)"
@@ -40,7 +42,9 @@ def _clean(value: Any) -> Any:
     if isinstance(value, bytes):
         return redact_text(value.decode("utf-8", "replace"))
     if isinstance(value, dict):
-        return {key: REDACTED if _SECRET_KEY.search(str(key)) else _clean(item) for key, item in value.items()}
+        return {
+            key: REDACTED if _SECRET_KEY.search(str(key)) else _clean(item) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     if value is None or isinstance(value, bool | int | float):

@@ -50,7 +50,7 @@ class Direction(StrEnum):
 
 
 class CallState(StrEnum):
-    """Where a call is in its life. ``failed`` and ``disposed`` are final; such a call stays visible for some seconds."""
+    """Where a call is in its life. A call in a final state stays visible for some seconds."""
 
     INIT = "init"
     RINGING = "ringing"
@@ -130,10 +130,20 @@ class RegistrationState(StrEnum):
     FAILED = "failed"
 
 
+class Problem(StrEnum):
+    """Why there is no registration: whose move it is."""
+
+    NONE = "none"
+    UNREACHABLE = "unreachable"
+    UNTRUSTED = "untrusted"
+    REFUSED = "refused"
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The group's registration. ``detail`` is one line for people: cause and remedy."""
 
     state: RegistrationState = RegistrationState.UNREGISTERED
+    problem: Problem = Problem.NONE
     status: int = 0
     detail: str = ""
 
@@ -169,7 +179,7 @@ class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Dial(Wire, tag="dial", frozen=True, kw_only=True, omit_defaults=True):
-    """Call ``target``, a number or extension. Done when the INVITE was sent; its value is the new call's id."""
+    """Call ``target``, a number or extension. Done, with the new call's id, when the INVITE was sent."""
 
     target: str
     caller_id: str = ""
@@ -374,7 +384,9 @@ class CloseMedia(Wire, tag="close_media", frozen=True, kw_only=True):
 
 
 MediaCommand = MakeOffer | MakeAnswer | ApplyAnswer | ShapeMedia | PlayDtmf | CloseMedia
-FromLeader = Done | Refused | Snapshot | MakeOffer | MakeAnswer | ApplyAnswer | ShapeMedia | PlayDtmf | CloseMedia
+FromLeader = (
+    Done | Refused | Snapshot | MakeOffer | MakeAnswer | ApplyAnswer | ShapeMedia | PlayDtmf | CloseMedia
+)
 
 _encoder = msgspec.json.Encoder()
 _snapshot_decoder: msgspec.json.Decoder[Snapshot] = msgspec.json.Decoder(Snapshot)

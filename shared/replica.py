@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .messages import Call, CallState, Direction, Snapshot, Version
+from .messages import Call, CallState, Cause, Direction, Snapshot, Version
 
 NOTHING = Version(0, 0)
 
@@ -113,10 +113,8 @@ class Replica:
             changes.extend(self._compare_call(known.pop(call.call_id, None), call, joined=before is None))
         # A call that left the snapshot before its end was seen here: this window slept for longer than
         # ended calls are kept.
-        for call in known.values():
-            if not call.state.is_final:
-                changes.append(CallEnded(_vanished(call)))
-        return changes
+        gone = (call for call in known.values() if not call.state.is_final)
+        return [*changes, *(CallEnded(_vanished(call)) for call in gone)]
 
     @staticmethod
     def _compare_call(before: Call | None, call: Call, *, joined: bool) -> list[Change]:
@@ -133,7 +131,7 @@ class Replica:
 
 
 def _vanished(call: Call) -> Call:
-    return msgspec.structs.replace(call, state=CallState.DISPOSED)
+    return msgspec.structs.replace(call, state=CallState.DISPOSED, cause=Cause.LOST)
 
 
 def _as_it_began(call: Call) -> Call:

@@ -38,8 +38,8 @@ class ActionClient:
         return [decode_to_leader(frames[0]) for frames in self._socket.unsent]
 
     def close(self) -> None:
-        """Hang up the line."""
-        self._socket.close()
+        """Hang up the line; a last message that was just sent still leaves."""
+        self._socket.close(linger_ms=200)
 
     def _arrived(self, frames: list[bytes]) -> None:
         try:

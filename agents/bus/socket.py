@@ -78,12 +78,12 @@ class DrainedSocket:
         self._drain_soon()
         return True
 
-    def close(self) -> None:
-        """Close the socket. What it had not sent is dropped."""
+    def close(self, linger_ms: int = 0) -> None:
+        """Close the socket. What it had sent has ``linger_ms`` more to leave; the outbox is dropped."""
         if not self._socket.closed:
             self._loop.remove_reader(self._fd)
             self._watchdog.cancel()
-            self._socket.close(linger=0)
+            self._socket.close(linger=linger_ms)
 
     def _try_send(self, frames: Frames) -> bool:
         try:

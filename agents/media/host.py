@@ -1,7 +1,7 @@
 """The sound of this process' calls: media sessions that the leader commands, on a thread of their own.
 
-A call's sound is where the person is, in the window that answered or dialled; the leader owns signalling only.
-The thread keeps it flowing while the window's own loop is busy, and while a new leader takes over.
+A call's sound is where the person is, in the window that answered or dialled; the leader owns signalling
+only. The thread keeps it flowing while the window's own loop is busy, and while a new leader takes over.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 import zmq
 
+from agents.bus import ActionClient
 from shared.actor import ActorThread, Inbox
 from shared.errors import SharedlineError
 from shared.messages import (
@@ -28,7 +29,6 @@ from shared.messages import (
     ShapeMedia,
 )
 
-from ..bus import ActionClient
 from . import base
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -109,7 +109,7 @@ class MediaHost:
             del self._calls[command.call_id]
 
     def _new_sound(self, call_id: str) -> "_Sound":
-        assert self._open is not None  # noqa: S101 - commands come only after following, and that after loading
+        assert self._open is not None
         return _Sound(call_id, self._open, self._done, partial(self._report, call_id))
 
     def _done(self, command: MediaCommand, sdp: str, error: str) -> None:

@@ -6,7 +6,8 @@ A handler refuses by raising :exc:`ActionRefused`; until it does, or acknowledge
 import re
 from functools import partial
 
-from ..sip.sdp import Sdp
+from agents.sip.sdp import Direction as SdpDirection
+from agents.sip.sdp import Sdp
 from shared.errors import ActionRefused, SipError
 from shared.messages import (
     Answer,
@@ -217,14 +218,12 @@ class Actions:
             self._term.acknowledge(request, now, record.call_id)
 
     def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
-        """Tell a call's host whether it is held. A host that cannot do it is gone, which is noticed elsewhere."""
+        """Tell a call's host whether it is held. If it cannot do it, it is gone, and noticed elsewhere."""
         self._hosts.shape(record, muted=record.view.muted, held=held, then=lambda _done, _now: None, now=now)
 
 
-def _redirected(local_sdp: str, direction: str) -> str:
+def _redirected(local_sdp: str, direction: SdpDirection) -> str:
     """Return our description again as an offer with this direction (RFC 3264 §8.4, RFC 8842 §5.2)."""
     sdp = Sdp.parse(local_sdp)
-    sdp.direction = direction
-    sdp.setup = "actpass"
-    sdp.bump_version()
-    return sdp.encode()
+    changed = sdp.with_version(sdp.version + 1).with_direction(direction).with_attribute("setup", "actpass")
+    return changed.encode()

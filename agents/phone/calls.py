@@ -67,13 +67,17 @@ class CallTable:
             raise ActionRefused("no_such_call", f"there is no call {call_id!r} (any more)")
         view = record.view
         if view.state.is_final:
-            raise ActionRefused("no_such_call", f"the call is over ({(view.cause or view.state).replace('_', ' ')})")
+            raise ActionRefused(
+                "no_such_call", f"the call is over ({(view.cause or view.state).replace('_', ' ')})"
+            )
         if states and view.state not in states:
             wanted = " or ".join(states)
             raise ActionRefused("wrong_state", f"the call is {view.state}, not {wanted}")
         return record
 
-    def end(self, record: CallRecord, cause: Cause, *, now: float, wall: float, status: int = 0, reason: str = "") -> None:
+    def end(
+        self, record: CallRecord, cause: Cause, *, now: float, wall: float, status: int = 0, reason: str = ""
+    ) -> None:
         """Move a live call to its final state."""
         failed = cause in (Cause.REJECTED, Cause.NO_MEDIA, Cause.TIMEOUT) and record.view.answered_at is None
         state = CallState.FAILED if failed else CallState.DISPOSED
@@ -82,14 +86,21 @@ class CallTable:
 
     def expire(self, now: float) -> bool:
         """Drop calls that ended long enough ago; return whether there were any."""
-        gone = [key for key, record in self._records.items() if record.removed_at is not None and record.removed_at <= now]
+        gone = [
+            key
+            for key, record in self._records.items()
+            if record.removed_at is not None and record.removed_at <= now
+        ]
         for key in gone:
             del self._records[key]
         return bool(gone)
 
     def next_deadline(self) -> float | None:
         """Return when the next ended call leaves, or None."""
-        return min((record.removed_at for record in self._records.values() if record.removed_at is not None), default=None)
+        return min(
+            (record.removed_at for record in self._records.values() if record.removed_at is not None),
+            default=None,
+        )
 
     def views(self) -> tuple[Call, ...]:
         """Return what windows see, in the order in which the calls began."""

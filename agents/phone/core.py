@@ -7,6 +7,7 @@ the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that
 
 from collections.abc import Callable
 
+from agents.sip.user_agent import Send, UserAgent
 from shared.config import Account, Settings
 from shared.errors import ActionRefused
 from shared.messages import (
@@ -14,6 +15,7 @@ from shared.messages import (
     MediaChanged,
     MediaDone,
     Outcome,
+    Problem,
     Refused,
     Registration,
     RegistrationState,
@@ -23,7 +25,6 @@ from shared.messages import (
     Window,
 )
 
-from ..sip.user_agent import Send, UserAgent
 from .actions import Actions
 from .calls import CallRecord, CallTable
 from .hosts import MediaHosts
@@ -103,7 +104,9 @@ class PhoneCore:
             if request.epoch != term.epoch:
                 raise ActionRefused("stale_epoch", f"meant for epoch {request.epoch}; this is {term.epoch}")
             if request.deadline < now:
-                raise ActionRefused("deadline_passed", "the action arrived after its deadline; nothing was done")
+                raise ActionRefused(
+                    "deadline_passed", "the action arrived after its deadline; nothing was done"
+                )
             self._actions.begin(request, now)
         except ActionRefused as exc:
             term.refuse(request, exc, now)
@@ -128,7 +131,7 @@ class PhoneCore:
 
     # -- media hosts -------------------------------------------------------------------------------------
 
-    def host_attached(self, instance: str) -> None:
+    def host_attached(self, instance: str, _now: float) -> None:
         """Note that a media host takes commands; free the sound of calls that ended before it came."""
         self._term.presence.host_attached(instance)
         for record in self._term.calls:
@@ -139,23 +142,22 @@ class PhoneCore:
         """Take a media host's answer to a command."""
         self._hosts.done(message, now)
 
-    def media_changed(self, message: MediaChanged) -> None:
+    def media_changed(self, message: MediaChanged, _now: float) -> None:
         """Note what a media host says of a call's connectivity."""
         self._hosts.changed(message)
 
     # -- the phone service -------------------------------------------------------------------------------
 
-    def connecting(self, detail: str) -> None:
-        """Show that there is no connection to the service, and why."""
-        self._signalling.show_registration(Registration(state=RegistrationState.CONNECTING, detail=detail))
-
     def connected(self, now: float) -> None:
         """Register: the connection to the service is up."""
         self._term.user_agent.connected(now)
 
-    def disconnected(self, now: float) -> None:
-        """Note that the connection to the service is gone. Calls stay: their sound has its own way."""
+    def disconnected(self, problem: Problem, detail: str, now: float) -> None:
+        """Note that there is no connection to the service. Calls stay: their sound has its own way."""
         self._term.user_agent.disconnected(now)
+        self._run_user_agent(now)
+        registration = Registration(state=RegistrationState.CONNECTING, problem=problem, detail=detail)
+        self._signalling.show_registration(registration)
 
     def received(self, frame: str, now: float) -> None:
         """Take a SIP message from the service."""
@@ -228,7 +230,7 @@ class PhoneCore:
         self._term.effects.append(TellWindow(request.instance, refused))
 
     def _inherit(self, seed: Snapshot | None, now: float) -> None:
-        """Take over what windows show. Calls cannot go on without their dialogs, so they are lost, and said to be."""
+        """Take over what windows show. Calls cannot go on without their dialogs: they are lost."""
         for view in seed.calls if seed else ():
             record = self._term.calls.add(CallRecord(view))
             if view.state.is_final:

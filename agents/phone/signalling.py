@@ -2,21 +2,22 @@
 
 from functools import partial
 
+from agents.sip import user_agent as ua
+from agents.sip.sdp import Sdp, mirror
 from shared.errors import ActionRefused
 from shared.messages import (
     Call,
     CallState,
     Cause,
     Direction,
+    Hold,
     MediaDone,
     MediaState,
+    Problem,
     Registration,
     RegistrationState,
-    Hold,
 )
 
-from ..sip import user_agent as ua
-from ..sip.sdp import Sdp
 from .actions import Actions
 from .calls import CallRecord
 from .hosts import MediaHosts
@@ -37,9 +38,8 @@ _REMEDIES = {
     401: "the password or the authorization id is wrong; get the account file anew",
     403: "the service does not accept this account; check the password and the authorization id",
     404: "the service does not know this extension; get the account file anew",
-    603: "five devices are registered for this extension already; close one, or wait until its binding expires",
+    603: "five devices are registered for it already; close one, or wait until its binding expires",
 }
-_MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive", "sendrecv": "sendrecv"}
 
 
 class Signalling:
@@ -81,7 +81,9 @@ class Signalling:
         if state is RegistrationState.FAILED:
             remedy = _REMEDIES.get(event.status or 0, "try again later, or ask the service's operator")
             detail = f"{event.status or ''} {event.reason}: {remedy}".strip()
-        self.show_registration(Registration(state=state, status=event.status or 0, detail=detail))
+        problem = Problem.REFUSED if detail else Problem.NONE
+        status = event.status or 0
+        self.show_registration(Registration(state=state, problem=problem, status=status, detail=detail))
 
     def show_registration(self, registration: Registration) -> None:
         """Show where the registration is."""
@@ -152,11 +154,7 @@ class Signalling:
                 record.view.media_host, record, partial(self._reanswered, event.session_id, record), now
             )
             return
-        answer = Sdp.parse(record.local_sdp)
-        answer.direction = "inactive" if record.view.held else _MIRRORED[event.direction]
-        answer.setup = "passive" if Sdp.parse(event.sdp).setup == "active" else "active"
-        answer.bump_version()
-        record.local_sdp = answer.encode()
+        record.local_sdp = _same_answer(record, event)
         self._term.user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
 
     def _reanswered(self, session_id: str, record: CallRecord, done: MediaDone, now: float) -> None:
@@ -167,10 +165,17 @@ class Signalling:
         self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
 
     def _ended(self, event: ua.SessionEnded, record: CallRecord, now: float) -> None:
-        self._term.end_call(
-            record, _CAUSES[event.cause], now, status=event.status or 0, reason=event.reason
-        )
+        self._term.end_call(record, _CAUSES[event.cause], now, status=event.status or 0, reason=event.reason)
         self._term.settle_hangups(record, now)
+
+
+def _same_answer(record: CallRecord, event: ua.ReinviteReceived) -> str:
+    """Answer a re-INVITE that changes nothing but the direction: our description again (RFC 3264 §8)."""
+    local, remote = Sdp.parse(record.local_sdp), Sdp.parse(event.sdp)
+    direction = "inactive" if record.view.held else mirror(event.direction)
+    setup = "passive" if remote.attribute("setup") == "active" else "active"
+    answer = local.with_version(local.version + 1).with_direction(direction).with_attribute("setup", setup)
+    return answer.encode()
 
 
 def _ice_of(sdp: str) -> str:

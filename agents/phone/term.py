@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..sip.user_agent import UserAgent
+from agents.sip.user_agent import UserAgent
 from shared.errors import ActionRefused
 from shared.messages import (
     Cause,
@@ -59,7 +59,7 @@ Effect = SendSip | TellWindow | CommandHost | AnswerAction
 
 
 class Term:
-    """What a leader knows. Its parts read it freely; they change it by these methods or by their own fields."""
+    """What a leader knows. Its parts read it freely, and change it by these methods."""
 
     def __init__(
         self,
@@ -106,7 +106,9 @@ class Term:
         self.effects.append(TellWindow(request.instance, refused))
         self.has_changed = True
 
-    def end_call(self, record: CallRecord, cause: Cause, now: float, *, status: int = 0, reason: str = "") -> None:
+    def end_call(
+        self, record: CallRecord, cause: Cause, now: float, *, status: int = 0, reason: str = ""
+    ) -> None:
         """Show a live call as over, and free its sound. Whoever waits for the hang-up is told later."""
         if record.view.state.is_final:
             return

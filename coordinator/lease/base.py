@@ -27,7 +27,7 @@ class Lease(Protocol):
         """Hold our epoch until ``deadline``."""
 
     def is_held(self) -> bool:
-        """Return whether nobody succeeded us. Asked before every external effect, so it costs microseconds."""
+        """Return whether nobody succeeded us. Costs microseconds: it is asked before every effect."""
 
     def release(self) -> None:
         """Let go, so that a successor takes over at once."""

@@ -115,9 +115,7 @@ class FileLease:
 
     def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
         """Wait for the lock on a thread of its own; the kernel wakes all waiters at once."""
-        threading.Thread(
-            target=self._wait, args=(epoch, opened), name=f"lease-{epoch}", daemon=True
-        ).start()
+        threading.Thread(target=self._wait, args=(epoch, opened), name=f"lease-{epoch}", daemon=True).start()
 
     def _wait(self, epoch: int, opened: Callable[[int], None]) -> None:
         with contextlib.suppress(FileNotFoundError):  # tidied up: it has a successor, so it is over

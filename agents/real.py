@@ -1,0 +1,264 @@
+"""The real phone: what the leader runs besides its window. It joins the bus, the SIP line and the phone core.
+
+It lives in the loop of the process' phone thread (see :mod:`coordinator.keeper`), so that a window that blocks
+never stalls the phone. Whatever it lets out, be it to the service or to the windows, first asks the lease: a
+deposed leader says nothing more.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+import zmq
+
+from shared.clock import boottime, wall
+from shared.config import Account, Settings
+from shared.messages import (
+    Attach,
+    Detach,
+    Done,
+    HostAttach,
+    MediaChanged,
+    MediaDone,
+    Problem,
+    RegistrationState,
+    Request,
+    Resync,
+    Snapshot,
+    ToLeader,
+    Version,
+    encode,
+)
+
+from .bus import ActionServer, Publisher
+from .bus.action_server import Peer
+from .line import SipLine
+from .obituary import Obituary
+from .phone import AnswerAction, CommandHost, Effect, PhoneCore, SendSip, TellWindow
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: How long a leader that leaves waits for the service to confirm that its binding is gone.
+_FAREWELL_TIME = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """All that a real agent is given at its promotion.
+
+    ``may_act`` is asked before each external effect; ``deposed`` is called once, when it first says no.
+    """
+
+    group: str
+    instance: str
+    epoch: int
+    endpoints: tuple[str, str]
+    account: Account
+    sip_instance_id: str
+    settings: Settings
+    seed: Snapshot | None
+    may_act: Callable[[], bool]
+    deposed: Callable[[], None]
+
+
+class RealAgent:
+    """Be the phone for one term of office. Starts at once, in the running loop.
+
+    Raises:
+        zmq.ZMQError: If the office's endpoints cannot be bound.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], office: Office) -> None:
+        self._office = office
+        self._loop = asyncio.get_running_loop()
+        self._sequence = 0
+        self._is_over = False
+        self._registration_changed = asyncio.Event()
+        self._peers: dict[str, Peer] = {}  # windows by instance
+        self._hosts: dict[str, Peer] = {}  # media hosts by instance
+        self._timer: asyncio.TimerHandle | None = None
+        self._core = _make_core(office)
+        publications, desk = office.endpoints
+        self._server = ActionServer(context, desk, self._received)
+        self._publisher = Publisher(context, publications)
+        self._obituary = Obituary(self._process_died)
+        self._publish()
+        self._line = SipLine(office.account, self, self._may_act)
+        self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+
+    async def leave(self) -> None:
+        """End the term politely: hang up what cannot go on; the last one out removes the binding."""
+        await self._say_goodbye()
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """End the term without a further message: somebody else leads."""
+        self._is_over = True
+        self._heart.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._line.close()
+        self._obituary.close()
+        self._publisher.close()
+        self._server.close()
+
+    # -- the term ----------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._office.settings.heartbeat)
+            if self._may_act():
+                self._publisher.repeat()
+
+    async def _say_goodbye(self) -> None:
+        self._input(self._core.hang_up_all)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_TIME):
+                if self._core.other_windows() == 0 and self._is_registered():
+                    self._input(self._core.unregister)
+                    while self._is_registered():
+                        self._registration_changed.clear()
+                        await self._registration_changed.wait()
+                await self._line.flush()
+
+    def _is_registered(self) -> bool:
+        return self._core.registration.state is RegistrationState.REGISTERED
+
+    def _may_act(self) -> bool:
+        """Return whether an effect may leave this process: the one gate that all of them pass."""
+        if self._is_over:
+            return False
+        if self._office.may_act():
+            return True
+        self._is_over = True
+        log.warning("leader.deposed", epoch=self._office.epoch)
+        self._office.deposed()
+        return False
+
+    # -- inputs ------------------------------------------------------------------------------------------
+
+    def line_down(self, problem: Problem, detail: str) -> None:
+        """Take from the line that there is no connection to the service."""
+        self._input(partial(self._core.disconnected, problem, detail))
+
+    def line_up(self) -> None:
+        """Take from the line that there is one."""
+        self._input(self._core.connected)
+
+    def line_received(self, frame: str) -> None:
+        """Take a SIP message from the line."""
+        self._input(partial(self._core.received, frame))
+
+    def _received(self, peer: Peer, message: ToLeader) -> None:
+        match message:
+            case Request():
+                self._peers.setdefault(message.instance, peer)
+                self._input(partial(self._core.request, message))
+            case Attach():
+                self._peers[message.window.instance] = peer
+                self._obituary.watch(message.window.instance, message.window.pid)
+                self._input(partial(self._core.window_heard, message.window))
+            case Detach():
+                self._gone(message.instance)
+            case HostAttach():
+                self._hosts[message.instance] = peer
+                self._input(partial(self._core.host_attached, message.instance))
+            case MediaDone():
+                self._input(partial(self._core.media_done, message))
+            case MediaChanged():
+                self._input(partial(self._core.media_changed, message))
+            case Resync():
+                if self._may_act():
+                    self._server.send(peer, self._snapshot())
+
+    def _process_died(self, instance: str) -> None:
+        log.info("window.died", instance=instance)
+        self._gone(instance)
+
+    def _gone(self, instance: str) -> None:
+        self._obituary.forget(instance)
+        self._peers.pop(instance, None)
+        self._hosts.pop(instance, None)
+        self._input(partial(self._core.window_gone, instance))
+
+    def _input(self, happened: Callable[[float], None]) -> None:
+        """Give the core one input, do all that follows from it, and set the next timer."""
+        if self._is_over:
+            return
+        now = boottime()
+        happened(now)
+        registration = self._core.registration
+        self._do(self._core.effects(now))
+        if self._core.registration != registration:
+            log.info("registration.changed", state=registration.state, detail=registration.detail)
+        self._registration_changed.set()
+        self._set_timer(now)
+
+    def _set_timer(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._core.next_deadline()
+        if deadline is not None and not self._is_over:
+            self._timer = self._loop.call_later(max(deadline - now, 0.0), self._input, self._core.tick)
+
+    # -- effects -----------------------------------------------------------------------------------------
+
+    def _do(self, effects: list[Effect]) -> None:
+        """Let effects out: first what changes the world, then the state that shows it, then the answers."""
+        answers: list[TellWindow | AnswerAction] = []
+        for effect in effects:
+            match effect:
+                case SendSip():
+                    self._line.send(effect.text)
+                case CommandHost():
+                    self._command(effect)
+                case TellWindow() | AnswerAction():
+                    answers.append(effect)
+        if self._core.take_changed():
+            self._publish()
+        for answer in answers:
+            self._reply(answer)
+
+    def _publish(self) -> None:
+        if self._may_act():
+            self._sequence += 1
+            self._publisher.publish(encode(self._snapshot()))
+
+    def _snapshot(self) -> Snapshot:
+        return self._core.snapshot(Version(self._office.epoch, self._sequence))
+
+    def _command(self, effect: CommandHost) -> None:
+        host = self._hosts.get(effect.instance)
+        if host is not None and self._may_act() and not self._server.send(host, effect.command):
+            # Not from here: the core is in the middle of an input.
+            self._loop.call_soon(self._gone, effect.instance)
+
+    def _reply(self, answer: TellWindow | AnswerAction) -> None:
+        peer = self._peers.get(answer.instance)
+        if peer is None or not self._may_act():
+            return
+        if isinstance(answer, TellWindow):
+            self._server.send(peer, answer.message)
+            return
+        version = Version(self._office.epoch, self._sequence)
+        self._server.send(peer, Done(action_id=answer.action_id, version=version, call_id=answer.call_id))
+
+
+def _make_core(office: Office) -> PhoneCore:
+    now = boottime()
+    return PhoneCore(
+        group=office.group,
+        instance=office.instance,
+        epoch=office.epoch,
+        account=office.account,
+        sip_instance_id=office.sip_instance_id,
+        settings=office.settings,
+        seed=office.seed,
+        new_id=partial(secrets.token_hex, 8),
+        now=now,
+        wall_offset=wall() - now,
+    )

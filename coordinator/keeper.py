@@ -1,0 +1,171 @@
+"""The process' phone thread: it stands for election, and runs the real phone while this process leads.
+
+One loop does both, on purpose: a loop that hangs renews no lease, so it is passed over and fenced off.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import zmq
+
+from agents.real import Office, RealAgent
+from shared.actor import ActorThread
+from shared.clock import boottime
+from shared.config import Account, Settings
+from shared.election import Election, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
+from shared.errors import GroupError
+from shared.messages import Snapshot
+
+from .lease import Lease, Vacant
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidacy:
+    """What a process brings to the election, and whom it tells (on the phone thread)."""
+
+    group: str
+    instance: str
+    account: Account
+    sip_instance_id: str
+    settings: Settings
+    lease: Lease
+    is_candidate: bool
+    seed: Callable[[], Snapshot | None]
+    follow: Callable[[Holder], None]
+    failed: Callable[[Exception], None]
+
+
+class Keeper:
+    """Stand for election until :meth:`close`."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], candidacy: Candidacy) -> None:
+        self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
+        self._agent: RealAgent | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._thread = ActorThread(f"phone-{candidacy.instance}", self._main)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Leave politely: end our term if we lead, let go of the lease, and end the thread."""
+        await self._thread.stop()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        settings = self._candidacy.settings
+        self._election = Election(
+            now=boottime(), candidate=self._candidacy.is_candidate, lease_time=settings.lease_time
+        )
+        try:
+            self._step()
+            await asyncio.Event().wait()
+        finally:
+            self._is_closing = True
+            if self._agent is not None:
+                await self._agent.leave()
+            if self._timer is not None:
+                self._timer.cancel()
+            await asyncio.gather(*self._ending)
+            self._lease.release()
+
+    def _step(self) -> None:
+        """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
+        if self._is_closing and not self._election.is_leader:
+            return
+        self._election.tick(boottime())
+        try:
+            while effects := self._election.effects():
+                for effect in effects:
+                    self._do(effect)
+        except (GroupError, zmq.ZMQError) as exc:
+            log.error("group.unusable", error=str(exc))
+            self._candidacy.failed(exc)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._election.next_deadline()
+        if deadline is not None:
+            self._timer = self._loop.call_later(max(deadline - boottime(), 0.0), self._step)
+
+    def _do(self, effect: TryLease | Look | Follow | Promote | Renew | StepDown) -> None:
+        match effect:
+            case Look():
+                self._look()
+            case TryLease(epoch):
+                self._try(epoch)
+            case Follow(holder):
+                self._lease.watch(holder.epoch, self._opened)
+                self._candidacy.follow(holder)
+            case Promote(epoch):
+                self._promote(epoch)
+            case Renew(deadline):
+                self._renew(deadline)
+            case StepDown():
+                self._step_down()
+
+    def _look(self) -> None:
+        found = self._lease.look()
+        if isinstance(found, Vacant):
+            self._election.vacant(found.epoch, boottime())
+        else:
+            self._election.held(found, boottime())
+
+    def _try(self, epoch: int) -> None:
+        now = boottime()
+        if self._lease.try_take(epoch, now + self._candidacy.settings.lease_time):
+            self._election.granted(epoch, now)
+        else:
+            self._look()
+
+    def _opened(self, epoch: int) -> None:
+        """Called by the lease on a thread of its own: the holder of ``epoch`` has died or let go."""
+        self._loop.call_soon_threadsafe(self._died, epoch)
+
+    def _died(self, epoch: int) -> None:
+        self._election.died(epoch, boottime())
+        self._step()
+
+    def _promote(self, epoch: int) -> None:
+        candidacy = self._candidacy
+        endpoints = self._lease.endpoints(epoch)
+        office = Office(
+            group=candidacy.group,
+            instance=candidacy.instance,
+            epoch=epoch,
+            endpoints=endpoints,
+            account=candidacy.account,
+            sip_instance_id=candidacy.sip_instance_id,
+            settings=candidacy.settings,
+            seed=candidacy.seed(),
+            may_act=self._lease.is_held,
+            deposed=lambda: self._loop.call_soon(self._deposed),
+        )
+        self._agent = RealAgent(self._context, office)
+        log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
+        # Its own window follows like any other.
+        candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, endpoints))
+
+    def _renew(self, deadline: float) -> None:
+        if self._lease.is_held():
+            self._lease.renew(deadline)
+        else:
+            self._deposed()
+
+    def _deposed(self) -> None:
+        self._election.lost()
+        self._step()
+
+    def _step_down(self) -> None:
+        agent, self._agent = self._agent, None
+        self._lease.release()
+        if agent is not None:
+            task = asyncio.create_task(agent.abandon(), name="abandon")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
