@@ -25,7 +25,7 @@ check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 setup: portaudio $(VENV)/.installed-dev ## set up, and run nothing
 
