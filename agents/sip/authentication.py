@@ -6,12 +6,14 @@ nonce. So a challenge counts only if its realm is the account's domain; for any 
 used, and the request fails with the challenge's status.
 """
 
+import re
 from collections.abc import Callable
 
 from .digest import Challenge, Credentials, authorize, choose_challenge, parse_authorization
 from .message import Request, Response
 from .ringcentral import digest_uri
 
+_BRANCH = re.compile(r";branch=[^;]*")
 _HEADERS = {401: ("Www-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 
 #: A server that calls each nonce stale must not keep us busy for ever.
@@ -38,10 +40,8 @@ class Authenticator:
         if challenge is None or not self._may_answer(request, answer_name, challenge):
             return None
         again = Request(request.method, request.uri, request.headers.copy(), request.body)
-        via, _, params = again.headers.get_all("Via")[0].partition(";branch=")
-        again.headers.set(
-            "Via", f"{via};branch=z9hG4bK-{self._new_id()}{params[len(params.split(';')[0]) :]}"
-        )
+        via = _BRANCH.sub(f";branch=z9hG4bK-{self._new_id()}", again.headers.get_all("Via")[0])
+        again.headers.set("Via", via)
         again.headers.set("CSeq", f"{request.cseq.number + 1} {request.method}")
         again.headers.remove(answer_name)
         again.headers.add(answer_name, self._answer(challenge, again))

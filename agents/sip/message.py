@@ -249,10 +249,7 @@ Message = Request | Response
 
 
 def _encode(start_line: str, headers: Headers, body: str) -> str:
-    try:
-        length = len(body) if body.isascii() else len(body.encode())
-    except UnicodeEncodeError as exc:
-        raise SipError("the body is not Unicode text") from exc
+    length = len(body) if body.isascii() else len(_utf8(body))
     lines = [start_line]
     lines += [f"{name}: {value}" for key, name, value in headers._items if key != "content-length"]
     lines.append(f"Content-Length: {length}")
@@ -261,10 +258,19 @@ def _encode(start_line: str, headers: Headers, body: str) -> str:
     breaks = len(lines) - 1
     if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
         raise SipError("a header field contains CR, LF or NUL")
+    if not head.isascii():
+        _utf8(head)
     for _, name, _ in headers._items:
         if name not in _KEYS and not TOKEN.fullmatch(name):
             raise SipError("a header field's name is not a token")
     return f"{head}\r\n\r\n{body}"
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as exc:
+        raise SipError("not Unicode text") from exc
 
 
 def parse(frame: str) -> Message:

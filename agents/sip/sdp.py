@@ -6,6 +6,7 @@ signalling is about and leave every other line as it is, unknown ones included.
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from shared.errors import SipError
@@ -143,7 +144,7 @@ class Sdp:
 
     def _audio_range(self) -> tuple[int, int]:
         starts = [n for n, line in enumerate(self.lines) if line[:2] == "m="] + [len(self.lines)]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             if self.lines[start].startswith("m=audio "):
                 return start, end
         return len(self.lines), len(self.lines)

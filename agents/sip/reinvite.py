@@ -1,0 +1,177 @@
+"""[core] Change the sound of an established session, from either end (RFC 3261 §14, RFC 3311).
+
+One change at a time: while one is under way, the peer's gets 491 (ours first) or 500 (its own first), and
+asking for another one of ours is refused. When both ends start at once, both get 491 and try again after
+different times (§14.1).
+"""
+
+import zlib
+from typing import TYPE_CHECKING
+
+from shared.errors import ActionRefused
+
+from .answer import UnacknowledgedAnswer
+from .context import Context
+from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived
+from .message import Request, Response
+from .sdp import direction_of
+from .transaction import TransactionKey
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_MAX_GLARES = 4
+_SDP_TYPE = ("Content-Type", "application/sdp")
+
+
+class Renegotiation:
+    """The re-INVITEs of one session."""
+
+    def __init__(self, context: Context, session: "Session") -> None:
+        self._context, self._session = context, session
+        self._request: Request | None = None  # ours, not finally answered or waiting to be sent again
+        self._sdp = ""
+        self._attempts = self._glares = 0
+        self._ack: Request | None = None  # of our newest finished one
+        self._incoming: tuple[TransactionKey, Request] | None = None  # the peer's, not answered
+        self._answer: UnacknowledgedAnswer | None = None
+
+    def start(self, sdp: str, now: float) -> None:
+        """Offer ``sdp`` to the peer; :class:`ReinviteDone` tells the outcome."""
+        if self._request is not None or self._incoming is not None or self._answer is not None:
+            raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
+        self._sdp, self._attempts, self._glares, self._ack = sdp, 0, 0, None
+        self._send(now)
+
+    def accept(self, sdp: str, now: float) -> None:
+        """Answer the peer's re-INVITE or UPDATE with ``sdp``."""
+        key, request = self._take_incoming()
+        fields = [("Contact", self._context.endpoint.contact), _SDP_TYPE]
+        response = self._context.respond(key, request, 200, now, headers=fields, body=sdp)
+        if request.method == "INVITE":
+            self._answer = UnacknowledgedAnswer(
+                self._context, self._session.session_id, key, request, response, now
+            )
+
+    def reject(self, status: int, now: float) -> None:
+        """Refuse the peer's re-INVITE, for example with 488; the session goes on as it was."""
+        key, request = self._take_incoming()
+        self._context.respond(key, request, status, now)
+
+    def receive_request(self, key: TransactionKey, request: Request, now: float) -> None:
+        """Take the peer's re-INVITE or UPDATE."""
+        if request.method == "UPDATE" and not request.body:
+            self._context.respond(
+                key, request, 200, now, headers=[("Contact", self._context.endpoint.contact)]
+            )
+        elif self._incoming is not None or not self._session.is_confirmed:
+            self._context.respond(key, request, 500, now, headers=[("Retry-After", "2")])
+        elif self._request is not None:
+            self._context.respond(key, request, 491, now)
+        else:
+            if request.method == "INVITE":
+                self._context.respond(key, request, 100, now)
+            self._incoming = (key, request)
+            direction = direction_of(request.body)
+            self._context.emit(ReinviteReceived(self._session.session_id, request.body, direction))
+
+    def receive_ack(self, ack: Request) -> None:
+        """Take an ACK that is not of the first answer."""
+        if self._answer is not None and ack.cseq.number == self._answer.cseq:
+            self._answer.acknowledged()
+            self._answer = None
+            self._context.emit(ReinviteConfirmed(self._session.session_id, ack.body))
+
+    def receive_cancel(self, cancel: Request, now: float) -> None:
+        """Take a CANCEL of the peer's re-INVITE: accepting it will be refused as gone."""
+        if self._incoming is not None and self._incoming[1].cseq.number == cancel.cseq.number:
+            key, request = self._take_incoming()
+            self._context.respond(key, request, 487, now)
+
+    def receive_response(self, response: Response, now: float) -> None:
+        """Take an answer to our re-INVITE."""
+        if self._request is None:
+            if self._ack is not None and response.cseq.number == self._ack.cseq.number and response.is_final:
+                self._context.send_ack(self._ack)  # the 2xx was repeated
+        elif 200 <= response.status < 300:
+            self._accepted(self._request, response)
+        elif response.status == 491 and self._glares < _MAX_GLARES:
+            self._glares += 1
+            self._context.timers.set((self._session.session_id, "reinvite"), now + self._glare_delay())
+        elif response.is_final and not self._try_again(self._request, response, now):
+            self._failed(response.status, response.reason, now)
+
+    def timed_out(self, status: int, reason: str, now: float) -> None:
+        """Take that our re-INVITE will not be answered."""
+        if self._request is not None:
+            self._failed(status, reason, now)
+
+    def timer(self, name: str, now: float) -> None:
+        """Take that a timer is due: the pause after a 491, or the repetition of our answer."""
+        if name == "reinvite" and self._request is not None:
+            self._send(now)
+        elif name == "answer" and self._answer is not None and not self._answer.timer(now):
+            self._answer = None
+            self._session.fail("timeout", None, "no ACK", now)
+
+    def terminated(self, now: float) -> None:
+        """Take that the session ends: what the peer still asks gets 487 (§15.1.2), and so does our user."""
+        if self._request is not None:
+            self._done(487, "Call Ended")
+        if self._incoming is not None:
+            key, request = self._take_incoming()
+            self._context.respond(key, request, 487, now)
+
+    def disconnected(self) -> None:
+        """Take that the connection is gone: nothing is under way any more, and the session goes on."""
+        self._incoming = None
+        if self._answer is not None:
+            self._answer.acknowledged()
+            self._answer = None
+        if self._request is not None:  # waiting after a 491: its transaction is over and cannot tell
+            self._done(503, "Connection Lost")
+
+    def _send(self, now: float) -> None:
+        self._attempts = 1
+        self._request = self._session.next_request("INVITE", headers=[_SDP_TYPE], body=self._sdp)
+        self._context.send_request(self._request, self._session.session_id, "reinvite", now)
+
+    def _accepted(self, request: Request, response: Response) -> None:
+        dialog = self._session.dialog
+        assert dialog is not None
+        self._session.dialog = dialog = dialog.refreshed(response)
+        self._ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
+        self._context.send_ack(self._ack)
+        self._done(response.status, response.reason, response.body)
+
+    def _try_again(self, request: Request, response: Response, now: float) -> bool:
+        again = self._context.answer_challenge(request, response, self._attempts)
+        if again is None or self._session.dialog is None:
+            return False
+        self._attempts += 1
+        self._request, self._session.dialog = again, self._session.dialog.sent(again)
+        self._context.send_request(again, self._session.session_id, "reinvite", now)
+        return True
+
+    def _failed(self, status: int, reason: str, now: float) -> None:
+        self._done(status, reason)
+        if status in (408, 481):
+            # The peer does not know the dialog any more, or does not live (§12.2.1.2).
+            self._session.fail("remote_bye" if status == 481 else "timeout", status, reason, now)
+
+    def _done(self, status: int, reason: str, sdp: str = "") -> None:
+        self._request = None
+        self._context.timers.cancel((self._session.session_id, "reinvite"))
+        self._context.emit(ReinviteDone(self._session.session_id, status, reason, sdp))
+
+    def _take_incoming(self) -> tuple[TransactionKey, Request]:
+        if self._incoming is None:
+            raise ActionRefused("wrong_state", "the far end's change of this call is answered or withdrawn")
+        incoming, self._incoming = self._incoming, None
+        return incoming
+
+    def _glare_delay(self) -> float:
+        # §14.1: who made the Call-Id waits 2.1 to 4 s, the other one up to 2 s. The id stands in for chance.
+        chance = zlib.crc32(self._context.new_id().encode()) / 2**32
+        is_caller = self._session.dialog is not None and self._session.dialog.is_caller
+        return 2.1 + 1.9 * chance if is_caller else 2.0 * chance
