@@ -34,7 +34,7 @@ from .sdp import RemoteAudio
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-STUN_SECONDS = 1.0
+STUN_SECONDS = 1
 CONSENT_SECONDS = 5.0
 PacketCallback = Callable[[bytes], None]
 LinkCallback = Callable[[str], None]
@@ -59,8 +59,7 @@ class _Connection(Connection):
         """Gather on the addresses we were given; else on all, and on loopback where there is no other."""
         chosen = list(self._addresses) if self._addresses is not None else (addresses or ["127.0.0.1"])
         # A STUN server that does not answer must not hold up a call for aioice's 5 seconds.
-        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)  # type:
-        ignore[arg - type]
+        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)
 
     def data_received(self, data: bytes, component: int) -> None:
         """Take a datagram that is not STUN: a sign of life, too."""

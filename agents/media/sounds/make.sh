@@ -1,0 +1,18 @@
+#!/bin/sh
+# Make greeting.wav and farewell.wav again: speech between two tones that analysis.find_tone can tell apart.
+# Needs espeak-ng and sox. 16 kHz: all that speech needs, at a third of the size.
+set -eu
+cd "$(dirname "$0")"
+
+make_sound() { # NAME VOICE HZ_BEFORE HZ_AFTER TEXT
+    work=$(mktemp -d)
+    espeak-ng -v "$2" -s 165 -w "$work/said.wav" "$5"
+    sox "$work/said.wav" -r 16000 -c 1 -b 16 "$work/speech.wav" gain -n -3 pad 0.15 0.15
+    sox -n -r 16000 -c 1 -b 16 "$work/before.wav" synth 0.25 sine "$3" gain -9 fade 0.01 0.25 0.01
+    sox -n -r 16000 -c 1 -b 16 "$work/after.wav" synth 0.25 sine "$4" gain -9 fade 0.01 0.25 0.01
+    sox "$work/before.wav" "$work/speech.wav" "$work/after.wav" "$1.wav"
+    rm -r "$work"
+}
+
+make_sound greeting en-us+f3 941 1336 "Hello, this is a caller. Can everybody hear me?"
+make_sound farewell en-gb+m3 697 1477 "Yes, we hear you well. Thank you, and good bye."

@@ -1,0 +1,160 @@
+"""Sound named in a few characters, as on a command line, and whole sessions made from such names.
+
+============================  ===============================================================
+source                        is
+============================  ===============================================================
+``wav:FILE``, ``loop:FILE``   a WAV file, once or again and again
+``tone:HZ``                   a sine tone
+``silence``                   nothing
+``device``, ``device:NAME``   the default microphone, or the one whose name contains NAME
+============================  ===============================================================
+
+A sink is ``wav:FILE`` (record), ``none``, ``device`` or ``device:NAME``.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigError, MediaError
+
+from .base import MediaSession, SinkFactory, SourceFactory, StateCallback, ToneCallback
+from .files import NullSink, Silence, ToneSource, WavSink, WavSource
+
+if TYPE_CHECKING:
+    from .devices import DeviceSink, DeviceSource
+
+SOUNDS = Path(__file__).parent / "sounds"
+GREETING = SOUNDS / "greeting.wav"
+GREETING_TONES_HZ = (941.0, 1336.0)
+FAREWELL = SOUNDS / "farewell.wav"
+FAREWELL_TONES_HZ = (697.0, 1477.0)
+
+_SOURCES = "wav:FILE, loop:FILE, tone:HZ, silence, device or device:NAME"
+_SINKS = "wav:FILE, none, device or device:NAME"
+
+
+def parse_source(spec: str) -> SourceFactory:
+    """Return what opens the source; raise :exc:`ConfigError` for an unknown name. Opens nothing."""
+    kind, _, rest = spec.partition(":")
+    match kind, rest:
+        case ("wav", path) if path:
+            return partial(WavSource, path)
+        case ("loop", path) if path:
+            return partial(WavSource, path, loop=True)
+        case ("tone", hz) if _is_number(hz):
+            return partial(ToneSource, float(hz))
+        case ("silence", ""):
+            return Silence
+        case ("device", name):
+            return partial(_device_source, name or None)
+    raise ConfigError(f"{spec!r} is no sound source; use {_SOURCES}")
+
+
+def parse_sink(spec: str) -> SinkFactory:
+    """Return what opens the sink; raise :exc:`ConfigError` for an unknown name. Opens nothing."""
+    kind, _, rest = spec.partition(":")
+    match kind, rest:
+        case ("wav", path) if path:
+            return partial(WavSink, path)
+        case ("none", ""):
+            return NullSink
+        case ("device", name):
+            return partial(_device_sink, name or None)
+    raise ConfigError(f"{spec!r} is no place for sound to go to; use {_SINKS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What to use when the user says nothing; ``notice`` is a line to show, None with devices."""
+
+    source: str
+    sink: str
+    notice: str | None
+
+
+def default_specs() -> Defaults:
+    """Return the machine's devices where there are some, else silence; loads PortAudio. Never raises."""
+    from .devices import list_devices
+
+    try:
+        devices = list_devices()
+    except MediaError as exc:
+        return Defaults("silence", "none", f"no sound: {exc}")
+    source = "device" if any(device.inputs for device in devices) else "silence"
+    sink = "device" if any(device.outputs for device in devices) else "none"
+    missing = [name for name, spec in (("microphone", source), ("loudspeaker", sink)) if spec != "device"]
+    notice = (
+        f"no {' and no '.join(missing)} found: silence instead; name a WAV file to say or record something"
+    )
+    return Defaults(source, sink, notice if missing else None)
+
+
+def preload() -> None:
+    """Import aiortc, half a second, so that the first call need not wait for it. Any thread may do it."""
+    importlib.import_module(f"{__package__}.webrtc")
+
+
+def open_session(
+    source: str,
+    sink: str,
+    *,
+    addresses: Sequence[str] | None = None,
+    stun_servers: Sequence[str] = (),
+    on_state: StateCallback | None = None,
+    on_tone: ToneCallback | None = None,
+) -> MediaSession:
+    """Open ``source`` and ``sink`` and return a WebRTC session that owns them.
+
+    Must be called where an event loop runs. The first call imports aiortc: see :func:`preload`.
+
+    Args:
+        source: A source as in this module's table.
+        sink: A sink as in this module's table.
+        addresses: Local addresses for media; None: all of the machine's.
+        stun_servers: ``host:port`` of servers that tell our public address.
+        on_state: Called with every new state of the connection.
+        on_tone: Called with every key that the far end presses.
+
+    Raises:
+        ConfigError: A spec is not understood.
+        MediaError: A device or a file cannot be opened.
+    """
+    asyncio.get_running_loop()
+    make_source, make_sink = parse_source(source), parse_sink(sink)
+    from .webrtc import WebRtcSession
+
+    opened = make_source()
+    try:
+        target = make_sink()
+    except BaseException:
+        opened.close()
+        raise
+    return WebRtcSession(
+        opened,
+        target,
+        addresses=addresses,
+        stun_servers=stun_servers,
+        on_state=on_state,
+        on_tone=on_tone,
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit() and text.isascii()
+
+
+def _device_source(name: str | None) -> "DeviceSource":
+    from .devices import DeviceSource
+
+    return DeviceSource(name)
+
+
+def _device_sink(name: str | None) -> "DeviceSink":
+    from .devices import DeviceSink
+
+    return DeviceSink(name)
