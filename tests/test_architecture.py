@@ -1,0 +1,113 @@
+"""What import-linter cannot say: which modules are cores, who touches the world, how long a file may be."""
+
+import ast
+import tomllib
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("coordinator", "agents", "shared")
+
+CORES = (
+    "agents.pbx.registrar",
+    "agents.phone.*",
+    "agents.sip.*",
+    "shared.election",
+    "shared.messages",
+    "shared.replica",
+)
+SHELLS = ("agents.sip.transport",)
+
+# Who alone may import a library that touches the world.
+TOUCHED_BY = {
+    "aiortc": ("agents.media.*",),
+    "sounddevice": ("agents.media.devices",),
+    "time": ("shared.clock",),
+    "uvloop": ("shared.actor",),
+    "websockets": ("agents.sip.transport", "agents.pbx.*"),
+}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Return all modules of ours that hold more than a docstring."""
+    parsed = {
+        name_of(path): ast.parse(path.read_text())
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    return {name: tree for name, tree in parsed.items() if len(tree.body) > 1}
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def marked_as_core() -> set[str]:
+    return {name for name, tree in trees().items() if (ast.get_docstring(tree) or "").startswith("[core]")}
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Return the absolute names that a module imports, those inside functions too."""
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {
+        node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level
+    }
+
+
+def test_every_module_that_decides_is_marked_as_a_core() -> None:
+    deciding = {name for name in trees() if matches(name, CORES) and not matches(name, SHELLS)}
+    assert deciding - marked_as_core() == set()
+
+
+def test_the_linter_keeps_all_cores_from_doing_io() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contract = next(each for each in linter["contracts"] if each["name"].startswith("Cores do no I/O"))
+    watched = tuple(contract["source_modules"]) + tuple(f"{each}.*" for each in contract["source_modules"])
+    assert {name for name in marked_as_core() if not matches(name, watched)} == set()
+
+
+def test_a_library_that_touches_the_world_is_imported_in_one_place() -> None:
+    offenders = {
+        (name, imported)
+        for name, tree in trees().items()
+        for imported in imports_of(tree)
+        if not matches(name, TOUCHED_BY.get(imported.split(".")[0], ("*",)))
+    }
+    assert offenders == set()
+
+
+def test_a_module_imports_its_siblings_relatively() -> None:
+    absolute = {
+        (name, imported)
+        for name, tree in trees().items()
+        for imported in imports_of(tree)
+        if f"{imported}.".startswith(f"{name.rpartition('.')[0]}.") and "." in name
+    }
+    assert absolute == set()
+
+
+def test_no_file_has_more_than_400_lines() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in (*PACKAGES, "tests", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def test_no_example_has_more_than_60_lines() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "examples").glob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+
+
+def test_what_coordinator_exports_is_what_programs_were_promised() -> None:
+    import coordinator
+
+    assert sorted(getattr(coordinator, "__all__", [])) == []
