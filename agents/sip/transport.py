@@ -1,0 +1,156 @@
+"""The connection to the phone service: SIP over a secure WebSocket (RFC 7118). The only I/O of this package.
+
+A connection is used once: when it ends, make another one. Nothing is retried here.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from shared.config import Account
+from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
+
+from .message import MAX_FRAME_CHARS
+
+#: TCP, TLS and WebSocket handshakes together, in seconds.
+OPEN_TIME = 5.0
+#: A connection whose peer vanished without a word is noticed after at most the sum of both, in seconds.
+PING_INTERVAL, PING_TIME = 10.0, 10.0
+_SIP = Subprotocol("sip")
+
+
+class SipSocket:
+    """An open connection: iterate to receive, ``send`` to send. Made by :meth:`connect`."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def connect(cls, account: Account, *, backup: bool = False) -> "SipSocket":
+        """Connect to the account's outbound proxy, or its backup.
+
+        The server's certificate is checked against the system's authorities and ``account.ca_file``.
+
+        Raises:
+            CertificateUntrusted: If nobody whom we trust vouches for the server.
+            ServiceUnreachable: If it cannot be reached for any other cause; the text is one line.
+            AccountError: If ``ca_file`` cannot be read, or there is no backup.
+        """
+        proxy = account.outbound_proxy_backup if backup else account.outbound_proxy
+        if proxy is None:
+            raise AccountError("the account has no outboundProxyBackup")
+        context = _tls_context(account)
+        try:
+            connection = await connect(
+                f"wss://{proxy}",
+                ssl=context,
+                subprotocols=[_SIP],
+                compression=None,  # small messages, and a secret next to text of others (CRIME)
+                open_timeout=OPEN_TIME,
+                ping_interval=PING_INTERVAL,
+                ping_timeout=PING_TIME,
+                max_size=4 * MAX_FRAME_CHARS,  # UTF-8 takes up to four bytes a character
+                proxy=None if _is_loopback(proxy) else True,
+            )
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as exc:
+            raise _explain(proxy, exc) from exc
+        if connection.subprotocol != _SIP:
+            await connection.close()
+            raise ServiceUnreachable(f"{proxy} does not speak SIP over WebSocket; check outboundProxy")
+        return cls(connection)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._frames()
+
+    async def _frames(self) -> AsyncIterator[str]:
+        """Yield each frame until the connection ends, for whatever cause; then see :attr:`closed_because`."""
+        try:
+            async for frame in self._connection:
+                # RFC 7118 allows binary frames too. What is not UTF-8 the parser refuses or shows as U+FFFD.
+                yield frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        except ConnectionClosed:
+            return
+
+    async def send(self, text: str) -> None:
+        """Send one message; raises :exc:`ServiceUnreachable` once the connection has ended."""
+        try:
+            await self._connection.send(text)
+        except ConnectionClosed as exc:
+            raise ServiceUnreachable(f"the connection was lost: {self.closed_because}") from exc
+
+    async def close(self) -> None:
+        """Close politely; harmless to call again. Takes at most :data:`OPEN_TIME`."""
+        try:
+            async with asyncio.timeout(OPEN_TIME):
+                await self._connection.close()
+        except TimeoutError:
+            self._connection.transport.abort()
+
+    @property
+    def closed_because(self) -> str:
+        """Why the connection ended, in a few words; "" while it is open."""
+        code = self._connection.close_code
+        if code is None:
+            return ""
+        if code == 1006:
+            return "no answer to keep-alive, or cut off"
+        return self._connection.close_reason or f"closed with code {code}"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _tls_context(account: Account) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if account.ca_file is not None:
+        try:
+            context.load_verify_locations(account.ca_file)
+        except OSError as exc:  # also ssl.SSLError: not a certificate
+            raise AccountError(f"the account's caFile {account.ca_file} cannot be used: {exc}") from exc
+    return context
+
+
+def _is_loopback(proxy: str) -> bool:
+    host = proxy.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _explain(proxy: str, exc: Exception) -> ServiceUnreachable:
+    """Return the error with its cause and remedy in one line."""
+    host = proxy.rpartition(":")[0]
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return CertificateUntrusted(
+            f"the certificate of {proxy} is not trusted ({exc.verify_message}); "
+            "if the service has an authority of its own, name its file as caFile in the account file"
+        )
+    if isinstance(exc, ssl.SSLError):
+        return ServiceUnreachable(
+            f"{proxy} does not speak TLS ({exc.reason}); check the port in outboundProxy"
+        )
+    if isinstance(exc, socket.gaierror):
+        return ServiceUnreachable(f"the host {host} is not known; check outboundProxy and the network")
+    if isinstance(exc, TimeoutError):
+        return ServiceUnreachable(
+            f"{proxy} did not answer within {OPEN_TIME:g} s; check the network or firewall"
+        )
+    if isinstance(exc, ConnectionRefusedError):
+        return ServiceUnreachable(f"nothing listens at {proxy}; is the service running?")
+    if isinstance(exc, InvalidHandshake | InvalidURI):
+        return ServiceUnreachable(f"{proxy} is no SIP WebSocket server ({exc}); check outboundProxy")
+    return ServiceUnreachable(f"{proxy} cannot be reached ({exc})")

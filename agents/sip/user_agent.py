@@ -1,0 +1,355 @@
+"""[core] A phone: one account's registration, its calls, and RingCentral's extras around them.
+
+The shell makes the connection, calls :meth:`UserAgent.connected`, hands in frames, and after every call does
+what :meth:`UserAgent.effects` returns: :class:`Send` goes out, :class:`CloseTransport` closes, the rest is for
+the phone. Nothing that a peer sends makes :meth:`UserAgent.receive` raise.
+
+What the user asks for raises :exc:`ActionRefused` when it cannot be done, and then nothing was sent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.config import Account
+from shared.errors import AccountError, ActionRefused, SipError
+
+from . import ringcentral
+from .address import NameAddr, Uri
+from .authentication import Authenticator
+from .context import Output
+from .dialog import Endpoint
+from .digest import Credentials
+from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
+from .message import Headers, Request, make_response, parse
+from .registration import CloseTransport, Registration, RegistrationChanged, RegistrationState, SendRegister
+from .ringcentral import AgentMessage, Command
+from .sessions import METHODS, Sessions
+from .timers import TIMEOUT
+from .transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
+
+_ALLOW = ("Allow", ", ".join(METHODS))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMessageReceived:
+    """RingCentral told us something: see :class:`.ringcentral.Command`. Answered already."""
+
+    message: AgentMessage = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDropped:
+    """A frame could not be read and was passed over; ``reason`` quotes nothing of it."""
+
+    reason: str
+    size_chars: int
+
+
+Effect = Send | CloseTransport | RegistrationChanged | AgentMessageReceived | FrameDropped | SessionEvent
+
+
+class UserAgent:
+    """One phone on one account.
+
+    Args:
+        account: Who we are. Its domain is also the only realm whose challenges are answered; see
+            :mod:`.authentication`.
+        instance_id: Names this phone to the registrar (RFC 5626): the same one replaces its old binding.
+        new_id: Makes ids: unguessable, of letters, digits and ``-``, never the same twice.
+        now: Monotonic seconds, as everywhere.
+        expires: Lifetime of the registration to ask for, in seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        instance_id: str,
+        new_id: Callable[[], str],
+        now: float,
+        expires: int = 60,
+        user_agent: str = "sharedline",
+    ) -> None:
+        try:
+            Uri.parse(f"sip:{account.username}@{account.domain}")
+        except SipError as exc:
+            raise AccountError(f"username or domain of the account cannot be used: {exc.reason}") from exc
+        self._account, self._new_id = account, new_id
+        self._aor = f"sip:{account.username}@{account.domain}"
+        host = f"{new_id()}.invalid"  # a browser cannot know its address either (RFC 7118 §5)
+        endpoint = Endpoint(host, f"<sip:{new_id()}@{host};transport=wss>", user_agent)
+        self._endpoint = endpoint
+        authenticator = Authenticator(
+            Credentials(account.authorization_id, account.password), realm=account.domain, new_id=new_id
+        )
+        self._sessions = Sessions(endpoint, new_id=new_id, authenticator=authenticator)
+        self._registration = Registration(
+            self._aor,
+            account.domain,
+            endpoint,
+            instance_id=instance_id,
+            authenticator=authenticator,
+            new_id=new_id,
+            expires=expires,
+        )
+        self._is_connected = False
+        self._abandon_at: float | None = None
+        self._register_key: TransactionKey | None = None
+        self._agent_calls: dict[str, AgentMessage] = {}  # session id -> its P-rc
+        self._effects: list[Effect] = []
+
+    # -- the connection
+
+    @property
+    def registration_state(self) -> RegistrationState:
+        """Where the binding is, as :class:`RegistrationChanged` told last."""
+        return self._registration.state
+
+    def connected(self, now: float) -> None:
+        """Take that there is a connection: register at once."""
+        self._is_connected, self._abandon_at = True, None
+        self._registration.register(now)
+        self._advance(now)
+
+    def disconnected(self, now: float) -> None:
+        """Take that the connection is gone.
+
+        Calls that ring end. Answered ones go on, as their sound does: it takes another way. If there is no
+        connection again within 32 s, they end too.
+        """
+        if not self._is_connected:
+            return
+        self._is_connected = False
+        self._registration.disconnected()
+        self._sessions.disconnected(now)
+        self._abandon_at = now + TIMEOUT if self._sessions.live() else None
+        self._advance(now)
+
+    def unregister(self, now: float) -> None:
+        """Remove the binding. The state "unregistered" follows; wait for it before closing the connection."""
+        if self._is_connected:
+            self._registration.unregister(now)
+        self._advance(now)
+
+    # -- calls
+
+    def invite(
+        self,
+        target: str,
+        sdp: str,
+        *,
+        caller_id: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        now: float,
+    ) -> str:
+        """Call a number, extension or ``sip:`` URI, and return the session's id.
+
+        ``caller_id`` is one of the account's numbers, to be shown to the far end.
+        """
+        if self._registration.state != "registered":
+            raise ActionRefused("not_registered", "the phone is not registered, so it cannot call")
+        domain = self._account.domain
+        uri = target if target.startswith("sip:") else f"sip:{target}@{domain}"
+        extra = [("P-Asserted-Identity", f"sip:{caller_id}@{domain}")] if caller_id else []
+        try:
+            if not target or Uri.parse(uri).user is None:
+                raise SipError("it names nobody")
+            if caller_id:
+                Uri.parse(f"sip:{caller_id}@{domain}")
+            session_id = self._sessions.invite(
+                uri, from_=f"<{self._aor}>", to=f"<{uri}>", sdp=sdp, headers=[*extra, *headers], now=now
+            )
+        except SipError as exc:
+            raise ActionRefused("bad_request", f"this cannot be called: {exc.reason}") from exc
+        self._advance(now)
+        return session_id
+
+    def answer(self, session_id: str, sdp: str, now: float) -> None:
+        """Answer a call that rings."""
+        self._sessions.answer(session_id, sdp, now)
+        self._advance(now)
+
+    def reject(self, session_id: str, status: int, now: float) -> None:
+        """Refuse a call that rings: 486 busy here, 603 declined everywhere, 480 not now."""
+        self._sessions.reject(session_id, status, now)
+        self._advance(now)
+
+    def hangup(self, session_id: str, now: float) -> None:
+        """End a call in whatever state: CANCEL, BYE, or 603. :class:`SessionEnded` follows when it is done."""
+        if self._is_connected:
+            self._sessions.hangup(session_id, now)
+        else:
+            reason = "the connection is lost, so the far end was not told"
+            self._sessions.session(session_id).end("local_bye", None, reason, now)
+        self._advance(now)
+
+    def reinvite(self, session_id: str, sdp: str, now: float) -> None:
+        """Offer other sound in an answered call (hold, another media host); :class:`ReinviteDone` follows."""
+        self._require_connection()
+        self._sessions.reinvite(session_id, sdp, now)
+        self._advance(now)
+
+    def accept_reinvite(self, session_id: str, sdp: str, now: float) -> None:
+        """Answer the far end's offer of other sound."""
+        self._sessions.accept_reinvite(session_id, sdp, now)
+        self._advance(now)
+
+    def reject_reinvite(self, session_id: str, status: int, now: float) -> None:
+        """Refuse the far end's offer of other sound (488); the call goes on as it was."""
+        self._sessions.reject_reinvite(session_id, status, now)
+        self._advance(now)
+
+    def request_in_dialog(
+        self,
+        session_id: str,
+        method: str,
+        now: float,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: str = "",
+    ) -> str:
+        """Send INFO, REFER … in an answered call; :class:`DialogRequestDone` with the returned id follows."""
+        self._require_connection()
+        request_id = self._sessions.request_in_dialog(session_id, method, now, headers=headers, body=body)
+        self._advance(now)
+        return request_id
+
+    def agent_command(self, session_id: str, command: Command, body: Mapping[str, str], now: float) -> None:
+        """Send RingCentral a command about a call that rings here (to voicemail, forward, reply).
+
+        ``body`` are the attributes behind ``Cln``. Refused for a call that came without ``P-rc``.
+        """
+        self._require_connection()
+        self._sessions.session(session_id)
+        if session_id not in self._agent_calls:
+            raise ActionRefused("not_allowed", "the service does not offer this for this call")
+        self._send_agent_message(session_id, command, body, now)
+        self._advance(now)
+
+    def export_session(self, session_id: str) -> dict[str, Any]:
+        """Return an answered call as plain data, without secrets, for another process."""
+        return self._sessions.export(session_id)
+
+    def restore_session(self, data: Mapping[str, Any]) -> str:
+        """Go on with a call that another process exported; returns its session id. Raises :exc:`SipError`."""
+        return self._sessions.restore(data)
+
+    # -- inputs
+
+    def receive(self, frame: str, now: float) -> None:
+        """Take a frame from the network. What cannot be read is dropped, and told as :class:`FrameDropped`."""
+        if not frame.strip("\r\n"):
+            return  # keep-alive (RFC 5626 §3.5.1)
+        try:
+            self._sessions.receive(parse(frame), now)
+            self._advance(now)
+        except SipError as exc:
+            self._effects.append(FrameDropped(exc.reason, len(frame)))
+            self._advance(now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass. Harmless to call early or twice."""
+        self._registration.tick(now)
+        self._sessions.tick(now)
+        if self._abandon_at is not None and now >= self._abandon_at:
+            self._abandon_at = None
+            for session in self._sessions.live():
+                session.end("transport", None, "no connection again in time", now)
+        self._advance(now)
+
+    def next_deadline(self) -> float | None:
+        """Return when to call :meth:`tick`, or None while there is no timer."""
+        deadlines = (self._registration.next_deadline(), self._sessions.next_deadline(), self._abandon_at)
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def effects(self) -> list[Effect]:
+        """Drain what to send and tell, in order. Call after every input."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    # -- the parts
+
+    def _require_connection(self) -> None:
+        if not self._is_connected:
+            raise ActionRefused("not_registered", "there is no connection to the phone service")
+
+    def _advance(self, now: float) -> None:
+        """Move what the parts report to each other, until nobody has anything to say."""
+        while True:
+            registration, sessions = self._registration.effects(), self._sessions.effects()
+            if not registration and not sessions:
+                return
+            for effect in registration:
+                if isinstance(effect, SendRegister):
+                    self._register_key = self._sessions.request(effect.request, now)
+                else:
+                    self._effects.append(effect)
+            for output in sessions:
+                self._take(output, now)
+
+    def _take(self, output: Output, now: float) -> None:
+        if isinstance(output, RequestReceived):
+            self._take_request(output.key, output.request, now)
+        elif isinstance(output, ResponseReceived):
+            if output.key == self._register_key:
+                self._registration.answered(output.response, now)
+        elif isinstance(output, TimedOut):
+            if output.key == self._register_key:
+                self._registration.not_answered(now)
+        else:
+            self._effects.append(output)
+            if isinstance(output, InviteReceived):
+                self._ring(output, now)
+            elif isinstance(output, DialogRequestReceived):
+                self._take_request(output.key, output.request, now)
+            elif isinstance(output, SessionEnded):
+                self._agent_calls.pop(output.session_id, None)
+
+    def _ring(self, event: InviteReceived, now: float) -> None:
+        self._sessions.progress(event.session_id, 180, now)
+        call = ringcentral.call_message(event.request.headers)
+        if call is not None:
+            self._agent_calls[event.session_id] = call
+            self._send_agent_message(event.session_id, Command.CLIENT_RECEIVE_CONFIRM, {}, now)
+
+    def _take_request(self, key: TransactionKey, request: Request, now: float) -> None:
+        status = 200 if request.method in METHODS else 405
+        headers = [_ALLOW] if status == 405 or request.method == "OPTIONS" else []
+        # Inside a dialog To has its tag already, and this one is not used.
+        response = make_response(request, status, to_tag=self._new_id(), headers=headers)
+        self._sessions.respond(key, response, now)
+        if request.method == "MESSAGE" and request.body:
+            self._take_agent_message(request, now)
+
+    def _take_agent_message(self, request: Request, now: float) -> None:
+        if (request.headers.get("Content-Type") or "").lower() != ringcentral.AGENT_CONTENT_TYPE:
+            return
+        message = AgentMessage.parse(request.body)
+        if message.client not in (None, "", self._account.authorization_id):
+            return  # for another device of the same extension
+        if message.command == Command.ALREADY_PROCESSED:
+            for session_id in [one for one, call in self._agent_calls.items() if call.sid == message.sid]:
+                # Has no effect on a call that was answered here, to whom the service tells the same.
+                self._sessions.answered_elsewhere(session_id, now)
+        self._effects.append(AgentMessageReceived(message))
+
+    def _send_agent_message(
+        self, session_id: str, command: Command, body: Mapping[str, str], now: float
+    ) -> None:
+        call = self._agent_calls[session_id]
+        message = call.reply(command, {"Cln": self._account.authorization_id, **body})
+        uri = f"sip:{call.sender}"
+        request = Request("MESSAGE", uri, Headers(), message.encode())
+        fields = {
+            "Via": self._endpoint.via(self._new_id()),
+            "Max-Forwards": "70",
+            "From": f"<{self._aor}>;tag={self._new_id()}",
+            "To": str(NameAddr(Uri.parse(uri))),
+            "Call-Id": self._sessions.session(session_id).call_id,
+            "CSeq": "1 MESSAGE",
+            "User-Agent": self._endpoint.user_agent,
+            "Content-Type": ringcentral.AGENT_CONTENT_TYPE,
+        }
+        request.headers = Headers(fields.items())
+        self._sessions.request(request, now)
