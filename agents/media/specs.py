@@ -7,12 +7,14 @@ source                        is
 ``tone:HZ``                   a sine tone
 ``silence``                   nothing
 ``device``, ``device:NAME``   the default microphone, or the one whose name contains NAME
+``default``                   the default microphone if there is one, else silence and a notice
 ============================  ===============================================================
 
-A sink is ``wav:FILE`` (record), ``none``, ``device`` or ``device:NAME``.
+A sink is ``wav:FILE`` (record), ``none``, ``device``, ``device:NAME`` or ``default``.
 """
 
 import asyncio
+import functools
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +22,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from shared.errors import ConfigError, MediaError
 
-from .base import MediaSession, SinkFactory, SourceFactory, StateCallback, ToneCallback
+from .base import MediaSession, Sink, SinkFactory, Source, SourceFactory, StateCallback, ToneCallback
 from .files import NullSink, Silence, ToneSource, WavSink, WavSource
 
 if TYPE_CHECKING:
     from .devices import DeviceSink, DeviceSource
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 SOUNDS = Path(__file__).parent / "sounds"
 GREETING = SOUNDS / "greeting.wav"
@@ -34,8 +40,8 @@ GREETING_TONES_HZ = (941.0, 1336.0)
 FAREWELL = SOUNDS / "farewell.wav"
 FAREWELL_TONES_HZ = (697.0, 1477.0)
 
-_SOURCES = "wav:FILE, loop:FILE, tone:HZ, silence, device or device:NAME"
-_SINKS = "wav:FILE, none, device or device:NAME"
+_SOURCES = "wav:FILE, loop:FILE, tone:HZ, silence, device, device:NAME or default"
+_SINKS = "wav:FILE, none, device, device:NAME or default"
 
 
 def parse_source(spec: str) -> SourceFactory:
@@ -52,6 +58,8 @@ def parse_source(spec: str) -> SourceFactory:
             return Silence
         case ("device", name):
             return partial(_device_source, name or None)
+        case ("default", ""):
+            return _default_source
     raise ConfigError(f"{spec!r} is no sound source; use {_SOURCES}")
 
 
@@ -65,6 +73,8 @@ def parse_sink(spec: str) -> SinkFactory:
             return NullSink
         case ("device", name):
             return partial(_device_sink, name or None)
+        case ("default", ""):
+            return _default_sink
     raise ConfigError(f"{spec!r} is no place for sound to go to; use {_SINKS}")
 
 
@@ -142,6 +152,33 @@ def open_session(
         on_state=on_state,
         on_tone=on_tone,
     )
+
+
+def _default_source() -> Source:
+    found = default_specs()
+    _tell(found.notice)
+    try:
+        return parse_source(found.source)()
+    except MediaError as exc:
+        _tell(f"no sound is sent: {exc}")
+        return Silence()
+
+
+def _default_sink() -> Sink:
+    found = default_specs()
+    _tell(found.notice)
+    try:
+        return parse_sink(found.sink)()
+    except MediaError as exc:
+        _tell(f"no sound is heard: {exc}")
+        return NullSink()
+
+
+@functools.cache
+def _tell(notice: str | None) -> None:
+    """Log a notice, once in a process however many calls there are."""
+    if notice is not None:
+        log.warning("sound.missing", notice=notice)
 
 
 def _is_number(text: str) -> bool:
