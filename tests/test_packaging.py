@@ -1,17 +1,16 @@
 """What ``pyproject.toml`` says of the package, compared with the package."""
 
-import ast
 import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parent.parent
+from .sources import PACKAGES, ROOT, imports_of, trees
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+PACKAGED: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 MANDATED = {"pyzmq", "msgspec", "aiortc", "websockets", "sounddevice", "structlog"}
 
 
@@ -21,14 +20,7 @@ def required() -> set[str]:
 
 def imported() -> set[str]:
     """Return the top names of all modules that ours import from elsewhere than the standard library."""
-    names: set[str] = set()
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Import):
-                    names |= {alias.name.split(".")[0] for alias in node.names}
-                elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                    names.add(node.module.split(".")[0])
+    names = {name.split(".")[0] for tree in trees().values() for name in imports_of(tree)}
     return names - set(PACKAGES) - sys.stdlib_module_names
 
 
@@ -39,6 +31,10 @@ def test_what_is_imported_is_what_is_required() -> None:
 
 def test_the_six_libraries_that_the_design_rests_on_are_required() -> None:
     assert required() >= MANDATED
+
+
+def test_our_three_packages_and_no_other_are_packaged() -> None:
+    assert sorted(PACKAGED) == sorted(PACKAGES)
 
 
 def test_each_package_says_that_it_is_typed() -> None:

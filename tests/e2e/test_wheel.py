@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-PACKAGES = {"coordinator", "agents", "shared"}
+from ..sources import PACKAGES, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def names_in(wheel: Path) -> set[str]:
 
 def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names_in(wheel)}
-    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
+    assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
 
 
 def test_the_wheel_holds_every_module_sound_and_type_marker(wheel: Path) -> None:
