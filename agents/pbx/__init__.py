@@ -3,7 +3,13 @@
 ``async with Simulator(SimulatorSettings(directory=...)) as simulator:`` runs one in this process;
 ``python -m agents.pbx`` and ``python -m coordinator simulator`` run one by itself. The files:
 
-* pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.accounts` (number plan), :mod:`.salvage`
-* shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` (sound), :mod:`.ledger`
-* :mod:`.calls` joins legs to calls; :mod:`.service` joins all of these
+* pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`, :mod:`.salvage`; :mod:`.accounts` (numbers)
+* :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
+* shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` (sound), :mod:`.ledger` (file)
+* :mod:`.service` joins them, :mod:`.main` makes a program of it; :mod:`.client` controls one from elsewhere
 """
+
+from .service import Simulator
+from .settings import Extension, SimulatorSettings
+
+__all__ = ["Extension", "Simulator", "SimulatorSettings"]

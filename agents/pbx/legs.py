@@ -8,7 +8,7 @@ from .views import LegView
 class Leg(Protocol):
     """One end of a call. Commands return at once; what comes of them is told to the :class:`Ends`.
 
-    SDP is text. Commands that do not fit the leg's state do nothing: the two ends of a call change independently.
+    SDP is text. Commands that do not fit the leg's state do nothing: the ends of a call change independently.
     """
 
     name: str

@@ -60,7 +60,7 @@ class Robot:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def offer(self) -> str:
-        """Return the offer of a robot that calls; raises :exc:`MediaError` if its WAV file cannot be played."""
+        """Return the offer of a robot that calls; raises :exc:`MediaError` for a WAV file that is none."""
         return await self._session().offer()
 
     def ring(self, offer: str) -> None:
@@ -151,12 +151,13 @@ class Robot:
     async def _pick_up(self, offer: str) -> None:
         if not self._settings.answer_at_once:
             await asyncio.sleep(self._settings.robot_answer_delay)
-        if self.state == "ended":
+        if self._live_ends() is None:
             return
         sdp = await self._session().answer(offer)
-        if self.state != "ended" and self.ends is not None:
+        ends = self._live_ends()
+        if ends is not None:
             self._become("answered")
-            self.ends.answered(self, sdp)
+            ends.answered(self, sdp)
 
     async def _apply(self, sdp: str) -> None:
         if self._media is not None:
@@ -174,11 +175,16 @@ class Robot:
         except SharedlineError as exc:
             log.warning("robot.reoffer_refused", robot=self.name, reason=str(exc))
             answer = ""
-        if self.ends is None or self.state == "ended":
+        ends = self._live_ends()
+        if ends is None:
             return
         if answer:
             self._hold(direction_of(sdp) in ("sendonly", "inactive"))
-        self.ends.reanswered(self, 200 if answer else 488, answer)
+        ends.reanswered(self, 200 if answer else 488, answer)
+
+    def _live_ends(self) -> Ends | None:
+        """Return the call, unless it is over: while we waited, the world went on."""
+        return None if self.state == "ended" else self.ends
 
     def _hold(self, held: bool) -> None:
         if held != self._held:

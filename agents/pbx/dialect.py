@@ -1,0 +1,125 @@
+"""[core] What the service writes into its own requests: caller identity, call names and agent documents.
+
+The oldest SDK splits header lines at every ``": "`` and the documents are header values, so that no name may
+contain it; and names of calls have only the characters that the SDKs' expressions find.
+"""
+
+from dataclasses import dataclass
+
+from agents.sip.address import NameAddr, Uri
+from agents.sip.dialog import Endpoint
+from agents.sip.message import Headers, Request
+from agents.sip.ringcentral import AGENT_CONTENT_TYPE, AgentMessage, Command
+
+from .accounts import Subscriber, canonical
+
+_SERVICE = "#996016"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as the called party sees it. ``number`` is as dialled; ``name`` may be empty."""
+
+    number: str
+    name: str
+
+    @property
+    def public_number(self) -> str:
+        """A full number with its ``+``; an extension as it is."""
+        return f"+{canonical(self.number)}" if len(self.number) >= 10 else self.number
+
+
+@dataclass(frozen=True, slots=True)
+class CallName:
+    """What the service's REST API and its agent documents call one call. ``token`` is hexadecimal."""
+
+    token: str
+
+    @property
+    def session_id(self) -> str:
+        """The telephony session's id."""
+        return f"s-{self.token}"
+
+    def api_ids(self, party: int) -> tuple[str, str]:
+        """Return the header that names the call; party 1 is the caller, 2 the callee."""
+        return ("p-rc-api-ids", f"party-id=p-{self.token}-{party};session-id={self.session_id}")
+
+    @property
+    def sid(self) -> str:
+        """What agent documents call it: digits."""
+        return str(int(self.token, 16) % 10**14).zfill(14)
+
+
+def clean(text: str) -> str:
+    """Return a display name that no reader of headers can take for anything else."""
+    printable = "".join(char for char in text if char.isprintable())
+    return printable.replace(": ", " ").strip(": ")[:64]
+
+
+def invitation(
+    name: CallName, caller: Caller, callee: Subscriber, *, domain: str, request_id: str
+) -> tuple[NameAddr, NameAddr, list[tuple[str, str]]]:
+    """Return From, To and the further headers of an INVITE to one of the callee's phones."""
+    from_ = NameAddr(Uri("sip", caller.public_number, domain), clean(caller.name))
+    to = NameAddr(Uri("sip", callee.username, domain))
+    document = AgentMessage(
+        sid=name.sid,
+        request_id=request_id,
+        sender=f"{_SERVICE}@{domain}:5060",
+        recipient=callee.username,
+        command=Command.INCOMING_CALL,
+        body={
+            "SrvLvl": "-149699523",
+            "SrvLvlExt": "406",
+            "Phn": caller.public_number,
+            "Nm": clean(caller.name),
+            "ToPhn": f"+{callee.extension.direct_number}",
+            "ToNm": f"Extension {callee.extension.number}",
+            "RecUrl": "",
+        },
+    )
+    headers = [
+        name.api_ids(2),
+        ("p-rc-api-call-info", "callAttributes=reject,send-vm"),
+        ("P-rc", document.encode()),
+        ("Call-Info", f"<{name.sid}@{domain}>;purpose=info"),
+    ]
+    return from_, to, headers
+
+
+def agent_message(
+    name: CallName,
+    callee: Subscriber,
+    command: Command,
+    *,
+    target: str,
+    domain: str,
+    endpoint: Endpoint,
+    new_id: str,
+    cseq: int,
+) -> Request:
+    """Return a one-way MESSAGE to a phone about a call.
+
+    ``new_id`` is fresh; it becomes branch, tag and Call-Id.
+    """
+    document = AgentMessage(
+        sid=name.sid,
+        request_id="",
+        sender=f"{_SERVICE}@{domain}:5060",
+        recipient=f"{callee.username}@{domain}:5060",
+        command=command,
+        body={"Cln": callee.authorization_id, "IP": "4294967295", "Sts": "0", "CtrlCln": ""},
+    )
+    headers = Headers(
+        [
+            ("Via", endpoint.via(new_id)),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:%23996016@{domain}>;tag={new_id}"),
+            ("To", f"<sip:{callee.username}@{domain}>"),
+            ("Call-Id", f"{new_id}-message"),
+            ("CSeq", f"{cseq} MESSAGE"),
+            ("User-Agent", endpoint.user_agent),
+            ("Content-Type", AGENT_CONTENT_TYPE),
+        ]
+    )
+    return Request("MESSAGE", target, headers, document.encode() + "\r\n")

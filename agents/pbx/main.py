@@ -1,0 +1,101 @@
+"""The service as a program: options in, one JSON line out when it listens, a clean end on a signal."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shared.errors import ConfigError, SharedlineError
+from shared.log import configure_logging
+
+from .service import Simulator
+from .settings import DEFAULT_EXTENSIONS, Extension, SimulatorSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says. ``extensions``: texts such as ``101:16505550101``; none: the default two."""
+
+    directory: Path
+    wss_port: int = 0
+    control_port: int = 0
+    domain: str = "sip.test"
+    extensions: tuple[str, ...] = ()
+
+
+class _Listening(msgspec.Struct, frozen=True, kw_only=True):
+    """The one line that is printed."""
+
+    wss: int
+    control: int
+    dir: str
+
+
+def run(options: Options) -> int:
+    """Run the service until a signal ends it. Exit status: 0 ended, 2 could not begin (one line says why)."""
+    try:
+        settings = SimulatorSettings(
+            directory=options.directory,
+            wss_port=options.wss_port,
+            control_port=options.control_port,
+            domain=options.domain,
+            extensions=tuple(Extension.parse(text) for text in options.extensions) or DEFAULT_EXTENSIONS,
+        )
+        asyncio.run(serve(settings))
+    except ConfigError as exc:
+        print(f"simulator: {exc}", file=sys.stderr)
+        return 2
+    except SharedlineError as exc:
+        print(f"simulator: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve(settings: SimulatorSettings) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C cancels there
+            loop.add_signal_handler(number, ending.set)
+    async with Simulator(settings) as simulator:
+        line = _Listening(
+            wss=simulator.wss_port, control=simulator.control_port, dir=str(settings.directory.resolve())
+        )
+        with contextlib.suppress(BrokenPipeError):  # nobody reads it: no reason to die
+            print(msgspec.json.encode(line).decode(), flush=True)
+        await ending.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``python -m agents.pbx``."""
+    parser = argparse.ArgumentParser(prog="python -m agents.pbx", description=__doc__)
+    parser.add_argument("--wss", type=int, default=0, metavar="PORT", help="WebSocket port (default: any)")
+    parser.add_argument("--control", type=int, default=0, metavar="PORT", help="control port (default: any)")
+    parser.add_argument("--dir", type=Path, required=True, metavar="DIR", help="for accounts and ledger")
+    parser.add_argument("--domain", default="sip.test", help="SIP domain (default: sip.test)")
+    parser.add_argument(
+        "--extension",
+        action="append",
+        default=[],
+        metavar="EXT:NUMBER",
+        help="an extension and its direct number; may be repeated (default: 101:16505550101 102:16505550102)",
+    )
+    parser.add_argument("--log", choices=["console", "json"], default="console", help="form of the log")
+    given = parser.parse_args(argv)
+    configure_logging(given.log)
+    return run(
+        Options(
+            directory=given.dir,
+            wss_port=given.wss,
+            control_port=given.control,
+            domain=given.domain,
+            extensions=tuple(given.extension),
+        )
+    )

@@ -1,0 +1,243 @@
+"""The end of a call that a phone has: a leg on one side, a SIP session of its phone on the other."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from agents.sip import events as sip
+from agents.sip.message import make_response
+from agents.sip.reason import make_reason
+from agents.sip.ringcentral import Command
+from agents.sip.sessions import Sessions
+from shared.errors import ActionRefused
+
+from .dialect import Caller, CallName, invitation
+from .legs import Ends
+from .views import LegView
+
+if TYPE_CHECKING:
+    from .phones import Phone
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+FLOW_FAILED = 430
+"""What a call is told about a phone that rang and lost its connection (RFC 5626 §11)."""
+
+ANSWERED_ELSEWHERE = "answered elsewhere"
+"""The reason to end a leg with when another phone has the call."""
+
+_GONE = frozenset({404, 481})
+
+
+class PhoneLeg:
+    """The end of a call that a phone has. Its phone makes a caller's, :func:`ring_phone` a callee's."""
+
+    def __init__(
+        self, phone: "Phone", session_id: str, sip_call_id: str, call_id: CallName, *, is_caller: bool
+    ) -> None:
+        self.phone, self.session_id, self.sip_call_id = phone, session_id, sip_call_id
+        self.call_id = call_id
+        self.is_caller = is_caller
+        self.name = f"{phone.extension}-{session_id[:6]}"
+        self.call_name: str | None = None
+        self.number = phone.extension
+        self.state = "ringing"
+        self.held = False
+        self.adrift_until: float | None = None
+        self.ends: Ends | None = None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            sip.SessionProgress: self._progressed,
+            sip.SessionAnswered: self._answered,
+            sip.SessionEnded: self._ended,
+            sip.ReinviteReceived: self._reoffered,
+            sip.ReinviteDone: self._reanswered,
+            sip.DialogRequestReceived: self._requested,
+            sip.DialogRequestDone: self._asked,
+        }
+
+    # -- what the call wants; see Leg
+
+    def ring(self, offer: str) -> None:
+        """Do nothing: :func:`ring_phone` has sent the INVITE."""
+
+    def progress(self) -> None:
+        """Send 183 with the call's names."""
+        self._do(
+            lambda now: self._sessions.progress(self.session_id, 183, now, headers=[self.call_id.api_ids(1)])
+        )
+
+    def answer(self, sdp: str) -> None:
+        """Send 200."""
+        self.state = "answered"
+        headers = [self.call_id.api_ids(1)]
+        self._do(lambda now: self._sessions.answer(self.session_id, sdp, now, headers=headers))
+
+    def reject(self, status: int, reason: str) -> None:
+        """Send a final failure; its reason phrase is the standard one, which the SDKs compare."""
+        log.info("leg.rejected", leg=self.name, status=status, reason=reason)
+        self.state = "ended"
+        self._do(lambda now: self._sessions.reject(self.session_id, status, now))
+
+    def reoffer(self, sdp: str) -> None:
+        """Send a re-INVITE; one that cannot be sent fails at once."""
+        if self.phone.flow is None or not self._do(
+            lambda now: self._sessions.reinvite(self.session_id, sdp, now)
+        ):
+            self._tell(lambda ends: ends.reanswered(self, 480, ""))
+
+    def reanswer(self, status: int, sdp: str) -> None:
+        """Answer the phone's re-INVITE."""
+        if status < 300:
+            self._do(lambda now: self._sessions.accept_reinvite(self.session_id, sdp, now))
+        else:
+            self._do(lambda now: self._sessions.reject_reinvite(self.session_id, status, now))
+
+    def end(self, reason: str) -> None:
+        """Send BYE, CANCEL or a refusal, as its state demands."""
+        elsewhere = reason == ANSWERED_ELSEWHERE
+        if elsewhere:
+            self.phone.tell(self.call_id, Command.ALREADY_PROCESSED)
+        headers = [make_reason(200, "Call completed elsewhere")] if elsewhere else []
+        self.state = "ended"
+        self.adrift_until = None
+        self._do(lambda now: self._sessions.hangup(self.session_id, now, headers=headers, status=480))
+
+    def confirm(self) -> None:
+        """Tell the phone that answered that the service knows (Cmd 7)."""
+        self.phone.tell(self.call_id, Command.ALREADY_PROCESSED)
+
+    def view(self) -> LegView:
+        """Return what can be seen of it."""
+        return LegView(
+            leg=self.name,
+            kind="phone",
+            number=self.phone.extension,
+            owner=self.phone.instance_id,
+            state=self.state,
+            call_id=self.sip_call_id,
+            held=self.held,
+            adrift=self.adrift_until is not None,
+        )
+
+    # -- connections come and go
+
+    def unsettle(self, reason: str) -> None:
+        """Start the grace: whoever held the call's end may be gone."""
+        if self.state == "answered" and self.adrift_until is None:
+            self.adrift_until = self.phone.exchange.now() + self.phone.exchange.flow_grace
+            self._record("LEG_ADRIFT", reason=reason)
+            self.phone.exchange.changed(self.phone)
+
+    def settle(self) -> None:
+        """Take that the phone has spoken in the call's dialog over its newest connection."""
+        if self.adrift_until is not None:
+            self.adrift_until = None
+            self._record("LEG_CONTINUED")
+
+    def grace_over(self) -> None:
+        """Find out whether the phone still has the call."""
+        self.adrift_until = None
+        if self.phone.flow is None:
+            self.end("connection lost")
+            self._tell(lambda ends: ends.ended(self, "connection lost"))
+        else:
+            self._do(lambda now: self._sessions.request_in_dialog(self.session_id, "OPTIONS", now))
+
+    # -- what happens at the phone
+
+    def happened(self, event: sip.SessionEvent) -> None:
+        """Take an event of its session."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _progressed(self, _event: sip.SessionProgress) -> None:
+        self._tell(lambda ends: ends.ringing(self))
+
+    def _answered(self, event: sip.SessionAnswered) -> None:
+        self.state = "answered"
+        self._tell(lambda ends: ends.answered(self, event.sdp))
+
+    def _ended(self, event: sip.SessionEnded) -> None:
+        was, self.state, self.adrift_until = self.state, "ended", None
+        self.phone.legs.pop(self.session_id, None)
+        if was == "ended":
+            return  # by the call itself
+        if was == "ringing" and not self.is_caller:
+            status = FLOW_FAILED if event.cause == "transport" else event.status or 480
+            self._tell(lambda ends: ends.refused(self, status, event.reason or event.cause))
+        else:
+            self._tell(lambda ends: ends.ended(self, event.cause))
+
+    def _reoffered(self, event: sip.ReinviteReceived) -> None:
+        held = event.direction in ("sendonly", "inactive")
+        if held != self.held:
+            self.held = held
+            self._record("LEG_HELD" if held else "LEG_UNHELD")
+        self._tell(lambda ends: ends.reoffered(self, event.sdp))
+
+    def _reanswered(self, event: sip.ReinviteDone) -> None:
+        self._tell(lambda ends: ends.reanswered(self, event.status, event.sdp))
+
+    def _requested(self, event: sip.DialogRequestReceived) -> None:
+        request = event.request
+        known = request.method in ("INFO", "MESSAGE", "NOTIFY", "OPTIONS")
+        response = make_response(request, 200 if known else 501)
+        self._do(lambda now: self._sessions.respond(event.key, response, now))
+
+    def _asked(self, event: sip.DialogRequestDone) -> None:
+        if event.status in _GONE:
+            self.end("call unknown to the phone")
+            self._tell(lambda ends: ends.ended(self, "call unknown to the phone"))
+
+    # -- the parts
+
+    @property
+    def _sessions(self) -> Sessions:
+        return self.phone.sessions
+
+    def _do(self, command: Callable[[float], object]) -> bool:
+        try:
+            command(self.phone.exchange.now())
+        except ActionRefused as exc:
+            # The two ends change independently: what no longer fits has been overtaken.
+            log.info("leg.overtaken", leg=self.name, reason=str(exc))
+            return False
+        finally:
+            self.phone.exchange.changed(self.phone)
+        return True
+
+    def _tell(self, news: Callable[[Ends], None]) -> None:
+        if self.ends is not None:
+            news(self.ends)
+
+    def _record(self, event: str, **facts: Any) -> None:
+        facts |= {"leg": self.name, "call": self.call_name, "call_id": self.sip_call_id}
+        self.phone.exchange.record(event, **self.phone.facts(), **facts)
+
+
+def ring_phone(phone: "Phone", name: CallName, caller: Caller, offer: str) -> PhoneLeg:
+    """Send a phone the INVITE of a call, and return the leg that it makes.
+
+    Raises:
+        SipError: If the offer or the caller's name cannot be written into a message.
+    """
+    exchange = phone.exchange
+    from_, to, headers = invitation(
+        name, caller, phone.subscriber, domain=exchange.domain, request_id=f"{{{exchange.new_id().upper()}}}"
+    )
+    sip_call_id = exchange.new_id()
+    session_id = phone.sessions.invite(
+        str(phone.contact),
+        from_=from_,
+        to=to,
+        sdp=offer,
+        now=exchange.now(),
+        headers=headers,
+        call_id=sip_call_id,
+    )
+    leg = PhoneLeg(phone, session_id, sip_call_id, name, is_caller=False)
+    phone.legs[session_id] = leg
+    exchange.changed(phone)
+    return leg

@@ -1,0 +1,287 @@
+"""Phones, as the service sees them: one for each instance of an extension, over all of its connections.
+
+A :class:`Phone` outlives its flows. Its SIP sessions stay when a flow closes, and go on over the next flow
+that the same instance id registers on: that may be another process, which continues the dialogs. A call whose
+phone lost its flow is *adrift* until a request of its dialog comes over the new one. When ``flow_grace`` is
+over, a phone that did not come back has lost the call, and one that did is asked (OPTIONS in the dialog)
+whether it still knows it.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from agents.sip import events as sip
+from agents.sip.address import NameAddr, Uri
+from agents.sip.dialog import Endpoint
+from agents.sip.message import Message, Request, Response, make_response
+from agents.sip.ringcentral import Command
+from agents.sip.sessions import METHODS, Sessions
+from agents.sip.transaction import RequestReceived, Send
+from shared.errors import SipError
+
+from .accounts import Subscriber
+from .dialect import Caller, CallName, agent_message
+from .gate import Gate, Verdict
+from .legs import Ends, Leg
+from .phone_leg import PhoneLeg
+from .registrar import Binding
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: The SDKs match answers by number alone, so ours must never meet theirs.
+FIRST_CSEQ = 218_000_000
+_REMEMBERED_REQUESTS = 256
+
+
+class Exchange(Protocol):
+    """The service, as a phone uses it."""
+
+    domain: str
+    gate: Gate
+    flow_grace: float
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+
+    def new_id(self) -> str:
+        """Return an id that nobody can guess, never twice."""
+
+    def send(self, flow: str, text: str) -> bool:
+        """Post a frame; False if the flow is closed."""
+
+    def record(self, event: str, **facts: Any) -> object:
+        """Write a ledger entry."""
+
+    def is_registered(self, flow: str) -> bool:
+        """Return whether somebody is registered on a flow."""
+
+    def changed(self, phone: "Phone") -> None:
+        """Note that a phone has effects to drain."""
+
+    def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Ends:
+        """Start a call from ``caller`` to the number ``dialled``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Where a request came from, so that its answers go there."""
+
+    flow: str
+    registered: bool
+
+
+class Phone:
+    """One instance of an extension."""
+
+    def __init__(
+        self, exchange: Exchange, subscriber: Subscriber, instance_id: str, endpoint: Endpoint
+    ) -> None:
+        self.subscriber, self.instance_id = subscriber, instance_id
+        self.legs: dict[str, PhoneLeg] = {}
+        self.flow: str | None = None
+        self.contact: Uri | None = None
+        self.exchange = exchange
+        self._endpoint = endpoint
+        self._flows: list[str] = []  # open ones, the newest last
+        self.sessions = Sessions(
+            endpoint, new_id=exchange.new_id, first_cseq=FIRST_CSEQ, repeat_2xx=False, max_sessions=256
+        )
+        self._senders: OrderedDict[tuple[str, str, int], _Sender] = OrderedDict()
+        self._cseq = FIRST_CSEQ
+
+    @property
+    def extension(self) -> str:
+        """The extension's number."""
+        return self.subscriber.extension.number
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left of it but the memory."""
+        return not self._flows and not self.legs and self.sessions.next_deadline() is None
+
+    def reached(self, binding: Binding) -> None:
+        """Take that the instance has registered on a flow."""
+        if self.flow is not None and self.flow != binding.flow:
+            self._unsettle("replaced")
+        self.flow, self.contact = binding.flow, binding.contact
+        if binding.flow not in self._flows:
+            self._flows.append(binding.flow)
+
+    def flow_closed(self, flow: str) -> None:
+        """Take that a connection is gone; calls that are not answered end with the current one."""
+        if flow in self._flows:
+            self._flows.remove(flow)
+        if flow == self.flow:
+            self.flow = None
+            self._unsettle("flow closed")
+            self.sessions.disconnected(self.exchange.now())
+            self.exchange.changed(self)
+
+    def receive(self, flow: str, message: Message) -> None:
+        """Take a message that came over one of its flows."""
+        now = self.exchange.now()
+        self._record_in(flow, message)
+        if isinstance(message, Request):
+            self._remember(flow, message)
+        try:
+            self.sessions.receive(message, now)
+        finally:
+            self.exchange.changed(self)
+
+    def tick(self, now: float) -> None:
+        """Let time pass."""
+        self.sessions.tick(now)
+        for leg in list(self.legs.values()):
+            if leg.adrift_until is not None and leg.adrift_until <= now:
+                leg.grace_over()
+
+    def next_deadline(self) -> float | None:
+        """Return when to call :meth:`tick`, or None while there is no timer."""
+        times = [leg.adrift_until for leg in self.legs.values()] + [self.sessions.next_deadline()]
+        return min((at for at in times if at is not None), default=None)
+
+    def drain(self) -> None:
+        """Send what is to be sent, and tell the legs what happened."""
+        for effect in self.sessions.effects():
+            if isinstance(effect, Send):
+                self._send(effect)
+            elif isinstance(effect, sip.InviteReceived):
+                self._invited(effect)
+            elif isinstance(effect, RequestReceived):
+                self._requested(effect)
+            elif isinstance(effect, sip.SessionEvent) and (leg := self.legs.get(effect.session_id)):
+                leg.happened(effect)
+
+    def tell(self, name: CallName, command: Command) -> None:
+        """Send an agent message about a call; to a phone that cannot be reached, nothing."""
+        if self.flow is None or self.contact is None:
+            return
+        self._cseq += 1
+        message = agent_message(
+            name,
+            self.subscriber,
+            command,
+            target=str(self.contact),
+            domain=self.exchange.domain,
+            endpoint=self._endpoint,
+            new_id=self.exchange.new_id(),
+            cseq=self._cseq,
+        )
+        self.sessions.request(message, self.exchange.now())
+        self.exchange.changed(self)
+
+    def facts(self, flow: str | None = None) -> dict[str, Any]:
+        """Return who it is, for a ledger entry."""
+        return {
+            "extension": self.extension,
+            "instance_id": self.instance_id,
+            "flow": flow if flow is not None else self.flow,
+        }
+
+    def _unsettle(self, reason: str) -> None:
+        for leg in self.legs.values():
+            leg.unsettle(reason)
+
+    def _remember(self, flow: str, request: Request) -> None:
+        via = request.via
+        sender = _Sender(flow, self.exchange.is_registered(flow))
+        # An ACK or CANCEL of the same branch came over the same flow.
+        self._senders[via.branch, via.sent_by, request.cseq.number] = sender
+        while len(self._senders) > _REMEMBERED_REQUESTS:
+            self._senders.popitem(last=False)
+        if flow == self.flow and request.method not in ("ACK", "CANCEL") and request.to.tag is not None:
+            for leg in self.legs.values():
+                if leg.sip_call_id == request.call_id:
+                    leg.settle()
+
+    def _sender(self, message: Message) -> _Sender | None:
+        via = message.via
+        return self._senders.get((via.branch, via.sent_by, message.cseq.number))
+
+    def _send(self, effect: Send) -> None:
+        flow = self._way(effect.message)
+        message = effect.message
+        if flow is not None and self.exchange.send(flow, effect.text):
+            facts = self._message_facts(flow, message)
+            event = message.method if isinstance(message, Request) else "RESPONSE"
+        else:
+            facts = self._message_facts(None, message)
+            facts["reason"] = f"{effect.method}: no flow"
+            event = "UNDELIVERED"
+        self.exchange.record(event, direction="out", **facts)
+
+    def _way(self, message: Message) -> str | None:
+        """Return the flow to send on: answers go back, requests to the binding's holder (RFC 5626 §5.3)."""
+        if isinstance(message, Response):
+            sender = self._sender(message)
+            return sender.flow if sender else self.flow
+        return self.flow or (self._flows[-1] if self._flows else None)
+
+    def _invited(self, event: sip.InviteReceived) -> None:
+        now, exchange = self.exchange.now(), self.exchange
+        sender = self._sender(event.request)
+        session = event.session_id
+        if sender is None or not sender.registered:
+            self.sessions.reject(session, 403, now)
+            exchange.changed(self)
+            return
+        given = event.request.headers.get("Proxy-Authorization")
+        verdict, user = exchange.gate.check(given, event.request, sender.flow, now)
+        if verdict in (Verdict.MISSING, Verdict.STALE):
+            challenge = exchange.gate.challenge(sender.flow, now, stale=verdict is Verdict.STALE)
+            self.sessions.reject(session, 407, now, headers=[("Proxy-Authenticate", challenge)])
+        elif verdict is Verdict.WRONG or user != self.subscriber.authorization_id:
+            self.sessions.reject(session, 403, now)
+        else:
+            self._place(event)
+        exchange.changed(self)
+
+    def _place(self, event: sip.InviteReceived) -> None:
+        request = event.request
+        name = CallName(self.exchange.new_id())
+        leg = PhoneLeg(self, event.session_id, request.call_id, name, is_caller=True)
+        self.legs[event.session_id] = leg
+        dialled = Uri.parse(request.uri).user or ""
+        leg.number = self.subscriber.extension.direct_number
+        leg.ends = self.exchange.place(leg, dialled, event.sdp, self._caller_of(request), name)
+
+    def _caller_of(self, request: Request) -> Caller:
+        """Return whom the callee shall see: the asserted number if it is one, else the direct number."""
+        number = self.subscriber.extension.direct_number
+        try:
+            asserted = NameAddr.parse(request.headers.get("P-Asserted-Identity") or "").uri.user or ""
+        except SipError:
+            asserted = ""
+        if asserted.removeprefix("+").isdecimal() and asserted.isascii():
+            number = asserted
+        return Caller(number, f"Extension {self.extension}")
+
+    def _requested(self, effect: RequestReceived) -> None:
+        """Answer a request outside of calls (RFC 3261 §8.2.1)."""
+        now, request = self.exchange.now(), effect.request
+        headers = [("Allow", ", ".join(METHODS))]
+        if request.method == "MESSAGE":
+            self.sessions.respond(effect.key, make_response(request, 100), now)
+            response = make_response(request, 200, to_tag=self.exchange.new_id())
+        else:
+            status = 200 if request.method == "OPTIONS" else 405
+            response = make_response(request, status, to_tag=self.exchange.new_id(), headers=headers)
+        self.sessions.respond(effect.key, response, now)
+        self.exchange.changed(self)
+
+    def _record_in(self, flow: str, message: Message) -> None:
+        event = message.method if isinstance(message, Request) else "RESPONSE"
+        self.exchange.record(event, direction="in", **self._message_facts(flow, message))
+
+    def _message_facts(self, flow: str | None, message: Message) -> dict[str, Any]:
+        facts = self.facts(flow) | {"call_id": message.call_id, "cseq": message.cseq.number}
+        leg = next((leg for leg in self.legs.values() if leg.sip_call_id == message.call_id), None)
+        if leg is not None:
+            facts |= {"leg": leg.name, "call": leg.call_name}
+        if isinstance(message, Response):
+            return facts | {"method": message.cseq.method, "status": message.status, "reason": message.reason}
+        kind = ("reinvite" if message.to.tag else "initial") if message.method == "INVITE" else None
+        return facts | {"via_host": message.via.sent_by, "kind": kind}

@@ -1,0 +1,378 @@
+"""The simulated service as a whole: its parts joined, in one event loop.
+
+::
+
+    async with Simulator(SimulatorSettings(directory=Path("sim"))) as simulator:
+        print(simulator.wss_port, simulator.account_path("101"))
+
+Everything that happens comes in by one of the small methods of :class:`Simulator` and is done before the
+next: there are no locks and no queues but those of the connections.
+"""
+
+import asyncio
+import importlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from agents.sip.dialog import Endpoint
+from agents.sip.message import Message, Request, make_response
+from shared.clock import monotonic
+from shared.errors import ConfigError, SharedlineError, SipError
+
+from . import registrar as registration
+from .accounts import NumberPlan, account_path, make_subscribers, write_accounts
+from .authority import server_context
+from .calls import Call, Cancel
+from .desk import Desk
+from .dialect import Caller, CallName
+from .gate import Gate
+from .ledger import Entry, Ledger
+from .legs import Leg
+from .phones import Phone
+from .registrar import Limits, Registrar
+from .robots import Robots
+from .server import FlowServer
+from .settings import SimulatorSettings
+
+if TYPE_CHECKING:
+    from .control import ControlServer
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+_TICK_AT_LEAST = 3600.0
+_TIMER_PAUSE = 0.02
+
+
+class Simulator:
+    """One running service. Use it with ``async with``, or :meth:`start` and :meth:`stop`."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.domain, self.flow_grace = settings.domain, settings.flow_grace
+        _prepare(settings.directory)
+        self.ledger = Ledger(settings.directory / "ledger.ndjson")
+        subscribers = make_subscribers(settings)
+        self.plan = NumberPlan(subscribers, main_number=settings.main_number)
+        self.gate = Gate(
+            settings.domain, self._password_of, lambda: secrets.token_urlsafe(24), settings.nonce_time
+        )
+        limits = Limits(settings.expiry, settings.min_expiry, settings.max_instances)
+        self.registrar = Registrar(settings.domain, self.plan, self.gate, self.new_id, limits)
+        self.server = FlowServer(settings, server_context(settings.directory, host=settings.host), self)
+        self.robots = Robots(settings, self.ledger)
+        self.desk = Desk(self)
+        self.control: ControlServer | None = None
+        self._phones: dict[tuple[str, str], Phone] = {}
+        self._phone_of: dict[str, Phone] = {}
+        self._calls: dict[str, Call] = {}
+        self._call_count = 0
+        self._dirty: set[Phone] = set()
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_timer_due = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # -- its life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, then write the account files and ``control.json``.
+
+        Raises:
+            ConfigError: If a port is taken or the directory cannot be written.
+        """
+        from .control import ControlServer
+
+        self._loop = asyncio.get_running_loop()
+        self.control = ControlServer(self.settings, self.desk)
+        try:
+            await self.server.start()
+        except ConfigError:
+            await self.control.close()
+            raise
+        write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
+        await self.control.start()
+        self.ledger.record("SERVICE_STARTED", number=str(self.wss_port))
+        # A robot's first call should not wait for imports, nor should listening.
+        self._spawn(asyncio.to_thread(importlib.import_module, "agents.media.webrtc"))
+
+    async def stop(self) -> None:
+        """End calls, robots and connections, and finish their files."""
+        for call in list(self._calls.values()):
+            call.hang_up("service stopped")
+        self._pump()
+        await self.robots.close()
+        await self.server.close()
+        if self.control is not None:
+            await self.control.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.ledger.record("SERVICE_STOPPED")
+        self.ledger.close()
+
+    @property
+    def wss_port(self) -> int:
+        """The port of the WebSockets."""
+        return self.server.port
+
+    @property
+    def control_port(self) -> int:
+        """The port of the control API, on 127.0.0.1."""
+        return self.control.port if self.control is not None else 0
+
+    def account_path(self, extension: str) -> Path:
+        """Return the account file of an extension."""
+        return account_path(self.settings.directory, self.plan.subscribers[extension].extension)
+
+    async def wait_for(self, matches: Callable[[Entry], bool], *, within: float = 10.0) -> Entry:
+        """Return the first ledger entry that matches, old ones included.
+
+        Raises:
+            TimeoutError: If there is none after ``within`` seconds.
+        """
+        found: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+
+        def look(entry: Entry) -> None:
+            if not found.done() and matches(entry):
+                found.set_result(entry)
+
+        unsubscribe = self.ledger.subscribe(look)
+        try:
+            for entry in self.ledger.entries():
+                look(entry)
+            async with asyncio.timeout(within):
+                return await found
+        finally:
+            unsubscribe()
+
+    # -- what the connections tell
+
+    def flow_opened(self, flow: str) -> None:
+        """Note a new connection."""
+        self.ledger.record("FLOW_OPENED", flow=flow)
+
+    def flow_closed(self, flow: str, reason: str) -> None:
+        """Let its bindings be unreachable and its calls adrift."""
+        phone = self._phone_of.pop(flow, None)
+        facts = {} if phone is None else phone.facts(flow) | self.registrar.counts(phone.extension)
+        self.registrar.flow_closed(flow, self.now())
+        if phone is not None:
+            facts |= self.registrar.counts(phone.extension)
+        self.ledger.record("FLOW_CLOSED", **({"flow": flow, "reason": reason} | facts))
+        self.drain_registrar()
+        if phone is not None:
+            phone.flow_closed(flow)
+        self._pump()
+
+    def flow_refused(self, reason: str) -> None:
+        """Note a connection that did not become a WebSocket."""
+        self.ledger.record("FLOW_REFUSED", reason=reason)
+
+    def bad_frame(self, flow: str, reason: str) -> None:
+        """Note what is not SIP."""
+        self.ledger.record("BAD_FRAME", flow=flow, reason=reason)
+
+    def is_registered(self, flow: str) -> bool:
+        """Return whether somebody is registered on a flow."""
+        self.registrar.tick(self.now())
+        return self.registrar.identity(flow) is not None
+
+    def message_received(self, flow: str, message: Message) -> None:
+        """Take a SIP message. What goes wrong with it stays with it."""
+        try:
+            self._take(flow, message)
+        except SipError as exc:
+            log.warning("flow.bad_message", flow=flow, reason=exc.reason)
+            self.bad_frame(flow, exc.reason)
+        except SharedlineError as exc:
+            log.warning("flow.message_failed", flow=flow, reason=str(exc))
+        except Exception:
+            log.exception("flow.message_crashed", flow=flow)
+        self.drain_registrar()
+        self._pump()
+
+    # -- what phones and calls ask for
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return monotonic()
+
+    def new_id(self) -> str:
+        """Return 32 hexadecimal digits that nobody can guess."""
+        return secrets.token_hex(16)
+
+    def send(self, flow: str, text: str) -> bool:
+        """Post a frame; False if the flow is closed."""
+        return self.server.send(flow, text)
+
+    def record(self, event: str, **facts: Any) -> Entry:
+        """Write a ledger entry."""
+        return self.ledger.record(event, **facts)
+
+    def changed(self, phone: Phone) -> None:
+        """Drain a phone's effects soon."""
+        self._dirty.add(phone)
+        if not self._pumping and self._loop is not None:
+            self._loop.call_soon(self._pump)
+
+    def later(self, delay: float, action: Callable[[], None]) -> Cancel:
+        """Do ``action`` in ``delay`` seconds, unless cancelled."""
+        assert self._loop is not None
+        return self._loop.call_later(delay, action).cancel
+
+    def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Call:
+        """Start a call."""
+        self._call_count += 1
+        call = Call(self, f"c{self._call_count}", name, caller, who)
+        self._calls[call.call] = call
+        call.start(dialled, sdp)
+        return call
+
+    def call_over(self, call: Call) -> None:
+        """Forget a call."""
+        self._calls.pop(call.call, None)
+
+    def reachable(self, extension: str) -> list[Phone]:
+        """Return the phones of an extension that can be called now."""
+        self.registrar.tick(self.now())
+        bindings = self.registrar.bindings(extension)
+        return [self._phones[extension, binding.instance_id] for binding in bindings if binding.reachable]
+
+    def unreachable(self, extension: str) -> set[str]:
+        """Return the registered instances whose connection is gone."""
+        bindings = self.registrar.bindings(extension)
+        return {binding.instance_id for binding in bindings if not binding.reachable}
+
+    # -- the parts
+
+    def _password_of(self, authorization_id: str) -> str | None:
+        subscriber = self.plan.by_authorization_id(authorization_id)
+        return subscriber.password if subscriber else None
+
+    def _take(self, flow: str, message: Message) -> None:
+        if isinstance(message, Request) and message.method == "REGISTER":
+            self.registrar.register(message, flow, self.now())
+        elif phone := self._phone_of.get(flow):
+            phone.receive(flow, message)
+        elif isinstance(message, Request):
+            self._turn_away(flow, message)
+
+    def _turn_away(self, flow: str, request: Request) -> None:
+        """Answer who has not registered: nothing but REGISTER is for strangers."""
+        facts = {"flow": flow, "call_id": request.call_id, "cseq": request.cseq.number}
+        self.ledger.record(request.method, direction="in", via_host=request.via.sent_by, **facts)
+        if request.method == "ACK":
+            return
+        status = 481 if request.method in ("BYE", "CANCEL") or request.to.tag else 403
+        response = make_response(request, status, to_tag=self.new_id())
+        facts |= {"method": request.method, "status": status, "reason": response.reason}
+        self.ledger.record("RESPONSE", direction="out", **facts)
+        self.send(flow, response.encode())
+
+    def live_calls(self) -> list[Call]:
+        """Return the calls that are ringing or answered, oldest first."""
+        return list(self._calls.values())
+
+    def drain_registrar(self) -> None:
+        """Do what the registrar wants done."""
+        for effect in self.registrar.effects():
+            if isinstance(effect, registration.Reply):
+                self.send(effect.flow, effect.response.encode())
+            elif isinstance(effect, registration.Note):
+                self.ledger.record(effect.event, **effect.facts)
+            else:
+                self._reached(effect.binding)
+
+    def _reached(self, binding: registration.Binding) -> None:
+        key = (binding.extension, binding.instance_id)
+        if key not in self._phones:
+            subscriber = self.plan.subscribers[binding.extension]
+            contact = f"<sip:service@{self.settings.host}:{self.wss_port};transport=wss>"
+            endpoint = Endpoint(f"{self.settings.host}:{self.wss_port}", contact, "sharedline-simulator")
+            self._phones[key] = Phone(self, subscriber, binding.instance_id, endpoint)
+        phone = self._phones[key]
+        before = self._phone_of.get(binding.flow)
+        if before is not None and before is not phone:
+            before.flow_closed(binding.flow)
+        self._phone_of[binding.flow] = phone
+        phone.reached(binding)
+        for call in list(self._calls.values()):
+            call.phone_reached(phone)
+
+    def _pump(self) -> None:
+        """Drain all that has effects, until nobody has any; then set the clock."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._dirty:
+                phone = self._dirty.pop()
+                try:
+                    phone.drain()
+                except Exception:
+                    log.exception("phone.crashed", extension=phone.extension)
+        finally:
+            self._pumping = False
+        if not self._is_timer_due and self._loop is not None:
+            # Looking at every phone's deadline is not for every message.
+            self._is_timer_due = True
+            self._loop.call_later(_TIMER_PAUSE, self._set_timer)
+
+    def _set_timer(self) -> None:
+        self._is_timer_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        times = [phone.next_deadline() for phone in self._phones.values()] + [self.registrar.next_deadline()]
+        at = min((time for time in times if time is not None), default=None)
+        if self._loop is not None and at is not None:
+            delay = min(max(at - self.now(), 0.0), _TICK_AT_LEAST)
+            self._timer = self._loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        now = self.now()
+        self.registrar.tick(now)
+        self.drain_registrar()
+        for phone in list(self._phones.values()):
+            phone.tick(now)
+            self._dirty.add(phone)
+        self._pump()
+        for key, phone in list(self._phones.items()):
+            if phone.is_idle and self.registrar.binding(*key) is None:
+                del self._phones[key]
+
+    def _spawn(self, work: Any) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception as exc:
+                log.warning("service.import_failed", reason=str(exc))
+
+        task = asyncio.create_task(run(), name="simulator")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _prepare(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        raise ConfigError(f"cannot write the directory {directory}: {exc.strerror or exc}") from exc
