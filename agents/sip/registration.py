@@ -2,9 +2,9 @@
 
 ::
 
-    unregistered -> registering -> registered -> (refresh) registering is not shown -> registered
-                         |             |
-                         +-> failed <--+   tried again by itself where that may help: see ``retry_after``
+    unregistered -> registering -> registered, told again after each refresh
+                        |              |
+                        +--> failed <--+       tried again by itself where that may help: ``retry_after``
 
 The registrar's lifetime counts, not the one asked for. A refresh that gets no answer within
 :data:`ANSWER_TIME` means that the connection is dead although nobody said so: it is to be closed.
@@ -68,8 +68,8 @@ Effect = SendRegister | CloseTransport | RegistrationChanged
 def refresh_delay(expires: float) -> float:
     """Return how long after a 200 to register again, for a granted lifetime; both in seconds.
 
-    Three seconds early, as RingCentral's client does, but one twentieth early where that is more, so that
-    an answer may take :data:`ANSWER_TIME`; and never before half the lifetime has passed.
+    Three seconds early, as RingCentral's client does, or one twentieth where that is more; but never before
+    half the lifetime has passed.
     """
     return max(expires - max(3.0, expires / 20), expires / 2)
 
@@ -144,7 +144,7 @@ class Registration:
         else:
             self._failed(response, now)
 
-    def not_answered(self, now: float) -> None:
+    def not_answered(self) -> None:
         """Take that no answer came to the REGISTER sent last."""
         if self._request is None:
             return
@@ -160,7 +160,7 @@ class Registration:
     def tick(self, now: float) -> None:
         """Let time pass. Harmless to call early or twice."""
         if self._answer_by is not None and now >= self._answer_by:
-            self.not_answered(now)
+            self.not_answered()
         if self._register_at is not None and now >= self._register_at:
             if self.state != "registered":
                 self._change("registering")

@@ -31,6 +31,8 @@ class Renegotiation:
         self._context, self._session = context, session
         self._request: Request | None = None  # ours, not finally answered or waiting to be sent again
         self._sdp = ""
+        self._is_queued = False  # to be sent when our answer is acknowledged
+        self._is_waiting = False  # after a 491: the peer's turn comes first
         self._attempts = self._glares = 0
         self._ack: Request | None = None  # of our newest finished one
         self._incoming: tuple[TransactionKey, Request] | None = None  # the peer's, not answered
@@ -38,10 +40,13 @@ class Renegotiation:
 
     def start(self, sdp: str, now: float) -> None:
         """Offer ``sdp`` to the peer; :class:`ReinviteDone` tells the outcome."""
-        if self._request is not None or self._incoming is not None or self._answer is not None:
+        if self._request is not None or self._incoming is not None or self._is_queued:
             raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
-        self._sdp, self._attempts, self._glares, self._ack = sdp, 0, 0, None
-        self._send(now)
+        self._sdp, self._glares, self._ack = sdp, 0, None
+        if self._answer is None:
+            self._send(now)
+        else:
+            self._is_queued = True  # the peer's change is not over before its ACK is here
 
     def accept(self, sdp: str, now: float) -> None:
         """Answer the peer's re-INVITE or UPDATE with ``sdp``."""
@@ -66,7 +71,7 @@ class Renegotiation:
             )
         elif self._incoming is not None or not self._session.is_confirmed:
             self._context.respond(key, request, 500, now, headers=[("Retry-After", "2")])
-        elif self._request is not None:
+        elif self._request is not None and not self._is_waiting:
             self._context.respond(key, request, 491, now)
         else:
             if request.method == "INVITE":
@@ -75,12 +80,14 @@ class Renegotiation:
             direction = direction_of(request.body)
             self._context.emit(ReinviteReceived(self._session.session_id, request.body, direction))
 
-    def receive_ack(self, ack: Request) -> None:
+    def receive_ack(self, ack: Request, now: float) -> None:
         """Take an ACK that is not of the first answer."""
         if self._answer is not None and ack.cseq.number == self._answer.cseq:
             self._answer.acknowledged()
             self._answer = None
             self._context.emit(ReinviteConfirmed(self._session.session_id, ack.body))
+            if self._is_queued:
+                self._send(now)
 
     def receive_cancel(self, cancel: Request, now: float) -> None:
         """Take a CANCEL of the peer's re-INVITE: accepting it will be refused as gone."""
@@ -95,9 +102,11 @@ class Renegotiation:
                 self._context.send_ack(self._ack)  # the 2xx was repeated
         elif 200 <= response.status < 300:
             self._accepted(self._request, response)
+        elif self._is_waiting:
+            return
         elif response.status == 491 and self._glares < _MAX_GLARES:
             self._glares += 1
-            self._context.timers.set((self._session.session_id, "reinvite"), now + self._glare_delay())
+            self._wait(now)
         elif response.is_final and not self._try_again(self._request, response, now):
             self._failed(response.status, response.reason, now)
 
@@ -108,7 +117,9 @@ class Renegotiation:
 
     def timer(self, name: str, now: float) -> None:
         """Take that a timer is due: the pause after a 491, or the repetition of our answer."""
-        if name == "reinvite" and self._request is not None:
+        if name == "reinvite" and (self._incoming is not None or self._answer is not None):
+            self._wait(now)
+        elif name == "reinvite" and self._request is not None:
             self._send(now)
         elif name == "answer" and self._answer is not None and not self._answer.timer(now):
             self._answer = None
@@ -116,7 +127,7 @@ class Renegotiation:
 
     def terminated(self, now: float) -> None:
         """Take that the session ends: what the peer still asks gets 487 (§15.1.2), and so does our user."""
-        if self._request is not None:
+        if self._request is not None or self._is_queued:
             self._done(487, "Call Ended")
         if self._incoming is not None:
             key, request = self._take_incoming()
@@ -128,13 +139,17 @@ class Renegotiation:
         if self._answer is not None:
             self._answer.acknowledged()
             self._answer = None
-        if self._request is not None:  # waiting after a 491: its transaction is over and cannot tell
+        if self._request is not None or self._is_queued:  # no transaction is there to tell it
             self._done(503, "Connection Lost")
 
     def _send(self, now: float) -> None:
-        self._attempts = 1
+        self._attempts, self._is_waiting, self._is_queued = 1, False, False
         self._request = self._session.next_request("INVITE", headers=[_SDP_TYPE], body=self._sdp)
         self._context.send_request(self._request, self._session.session_id, "reinvite", now)
+
+    def _wait(self, now: float) -> None:
+        self._is_waiting = True
+        self._context.timers.set((self._session.session_id, "reinvite"), now + self._glare_delay())
 
     def _accepted(self, request: Request, response: Response) -> None:
         dialog = self._session.dialog
@@ -160,7 +175,7 @@ class Renegotiation:
             self._session.fail("remote_bye" if status == 481 else "timeout", status, reason, now)
 
     def _done(self, status: int, reason: str, sdp: str = "") -> None:
-        self._request = None
+        self._request, self._is_waiting, self._is_queued = None, False, False
         self._context.timers.cancel((self._session.session_id, "reinvite"))
         self._context.emit(ReinviteDone(self._session.session_id, status, reason, sdp))
 

@@ -218,7 +218,7 @@ class Session:
     def receive_ack(self, request: Request, now: float) -> None:
         """Take the ACK of a 2xx of ours."""
         if self._answer is None or request.cseq.number != self._answer.cseq:
-            self.renegotiation.receive_ack(request)
+            self.renegotiation.receive_ack(request, now)
             return
         self._answer.acknowledged()
         self._answer = None

@@ -67,7 +67,7 @@ class UserAgent:
         *,
         instance_id: str,
         new_id: Callable[[], str],
-        now: float,
+        now: float,  # noqa: ARG002 - all cores are made with it, whether or not a timer starts at once
         expires: int = 60,
         user_agent: str = "sharedline",
     ) -> None:
@@ -296,7 +296,7 @@ class UserAgent:
                 self._registration.answered(output.response, now)
         elif isinstance(output, TimedOut):
             if output.key == self._register_key:
-                self._registration.not_answered(now)
+                self._registration.not_answered()
         else:
             self._effects.append(output)
             if isinstance(output, InviteReceived):
