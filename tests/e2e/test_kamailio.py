@@ -24,7 +24,7 @@ from shared.config import Account
 
 from ..sip_pair import ANSWER, HELD, OFFER
 from .certificates import make_certificate
-from .sip_phone import PATIENCE, Phone
+from .silent_phone import PATIENCE, SilentPhone
 
 CONFIG = Path(__file__).parents[1] / "kamailio" / "kamailio.cfg"
 
@@ -97,7 +97,7 @@ def _bob(alice: Account) -> Account:
 
 def test_a_phone_registers_with_digest_for_the_time_granted_and_unregisters(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(alice) as phone:
+        async with SilentPhone(alice) as phone:
             registered = await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
             assert registered.expires == 40  # what the server grants, not the 60 asked for
             assert phone.sent == ["REGISTER", "REGISTER"]
@@ -111,7 +111,7 @@ def test_a_phone_registers_with_digest_for_the_time_granted_and_unregisters(alic
 
 def test_a_wrong_password_fails_at_the_second_challenge(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(replace(alice, password="wrong")) as phone:
+        async with SilentPhone(replace(alice, password="wrong")) as phone:
             failed = await phone.wait_for(RegistrationChanged, lambda event: event.state == "failed")
             assert (failed.status, failed.retry_after) == (401, None)
             assert phone.sent == ["REGISTER", "REGISTER"]
@@ -121,7 +121,7 @@ def test_a_wrong_password_fails_at_the_second_challenge(alice: Account) -> None:
 
 def test_a_challenge_of_another_realm_gets_no_answer(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(replace(alice, domain="127.0.0.1")) as phone:
+        async with SilentPhone(replace(alice, domain="127.0.0.1")) as phone:
             failed = await phone.wait_for(RegistrationChanged, lambda event: event.state == "failed")
             assert failed.status == 401
             assert phone.sent == ["REGISTER"]
@@ -131,7 +131,7 @@ def test_a_challenge_of_another_realm_gets_no_answer(alice: Account) -> None:
 
 def test_two_phones_call_each_other_hold_and_hang_up(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(alice) as caller, Phone(_bob(alice)) as callee:
+        async with SilentPhone(alice) as caller, SilentPhone(_bob(alice)) as callee:
             for phone in (caller, callee):
                 await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
             call = await caller.do(lambda now: caller.core.invite("bob", OFFER, now=now))
@@ -161,7 +161,7 @@ def test_two_phones_call_each_other_hold_and_hang_up(alice: Account) -> None:
 
 def test_a_caller_cancels_and_a_callee_refuses(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(alice) as caller, Phone(_bob(alice)) as callee:
+        async with SilentPhone(alice) as caller, SilentPhone(_bob(alice)) as callee:
             for phone in (caller, callee):
                 await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
             call = await caller.do(lambda now: caller.core.invite("bob", OFFER, now=now))
@@ -181,9 +181,9 @@ def test_a_caller_cancels_and_a_callee_refuses(alice: Account) -> None:
 
 def test_an_answered_call_moves_to_another_connection_and_goes_on(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(_bob(alice)) as callee:
+        async with SilentPhone(_bob(alice)) as callee:
             await callee.wait_for(RegistrationChanged, lambda event: event.state == "registered")
-            async with Phone(alice, instance_id="one-and-the-same") as caller:
+            async with SilentPhone(alice, instance_id="one-and-the-same") as caller:
                 await caller.wait_for(RegistrationChanged, lambda event: event.state == "registered")
                 call = await caller.do(lambda now: caller.core.invite("bob", OFFER, now=now))
                 ringing = await callee.wait_for(InviteReceived)
@@ -191,7 +191,7 @@ def test_an_answered_call_moves_to_another_connection_and_goes_on(alice: Account
                 await caller.wait_for(SessionAnswered)
                 await callee.wait_for(SessionConfirmed)
                 exported = caller.core.export_session(call)
-            async with Phone(alice, instance_id="one-and-the-same") as successor:
+            async with SilentPhone(alice, instance_id="one-and-the-same") as successor:
                 await successor.wait_for(RegistrationChanged, lambda event: event.state == "registered")
                 assert successor.core.restore_session(exported) == call
                 await successor.do(lambda now: successor.core.reinvite(call, HELD, now))
@@ -206,7 +206,7 @@ def test_an_answered_call_moves_to_another_connection_and_goes_on(alice: Account
 
 def test_a_number_that_nobody_has_is_not_found(alice: Account) -> None:
     async def main() -> None:
-        async with Phone(alice) as phone:
+        async with SilentPhone(alice) as phone:
             await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
             await phone.do(lambda now: phone.core.invite("nobody", OFFER, now=now))
             ended = await phone.wait_for(SessionEnded)
