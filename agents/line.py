@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from shared.config import Account
-from shared.errors import CertificateUntrusted, ServiceUnreachable
+from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
 from shared.messages import Problem
 
 from .sip.transport import SipSocket
@@ -43,11 +43,18 @@ class SipLine:
     def __init__(self, account: Account, owner: LineOwner, may_act: Callable[[], bool]) -> None:
         self._account, self._owner, self._may_act = account, owner, may_act
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(), name="sip-line")
 
     def send(self, text: str) -> None:
         """Send a SIP message. While there is no connection it is dropped: SIP's own timers notice."""
         self._outgoing.put_nowait(text)
+
+    def drop(self, reason: str) -> None:
+        """End the connection that there is, and make another."""
+        log.info("line.dropped", reason=reason)
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def flush(self) -> None:
         """Wait until everything was sent."""
@@ -65,43 +72,42 @@ class SipLine:
         while True:
             try:
                 socket = await SipSocket.connect(self._account)
-            except ServiceUnreachable as exc:
-                log.warning("service.unreachable", error=str(exc), retry_in=delay)
-                untrusted = isinstance(exc, CertificateUntrusted)
-                self._owner.line_down(Problem.UNTRUSTED if untrusted else Problem.UNREACHABLE, str(exc))
+            except (ServiceUnreachable, AccountError) as exc:
+                log.info("service.unreachable", error=str(exc), retry_in=delay)
+                is_untrusted = isinstance(exc, CertificateUntrusted | AccountError)
+                self._owner.line_down(Problem.UNTRUSTED if is_untrusted else Problem.UNREACHABLE, str(exc))
                 await asyncio.sleep(random.uniform(delay / 2, delay))
                 delay = min(delay * 2, _LAST_RETRY)
                 continue
             delay = _FIRST_RETRY
             await self._use(socket)
-            self._owner.line_down(
-                Problem.UNREACHABLE, "the connection to the phone service broke; connecting again"
-            )
+            lost = f"the connection to the phone service was lost ({socket.closed_because}); connecting again"
+            self._owner.line_down(Problem.UNREACHABLE, lost)
 
     async def _use(self, socket: SipSocket) -> None:
         self._forget_unsent()
-        writer = asyncio.create_task(self._write(socket), name="sip-writer")
+        self._writer = asyncio.create_task(self._write(socket), name="sip-writer")
         try:
             self._owner.line_up()
             async for frame in socket:
                 self._owner.line_received(frame)
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-            await socket.close()
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
 
     async def _write(self, socket: SipSocket) -> None:
-        while True:
-            text = await self._outgoing.get()
-            try:
-                if self._may_act():
-                    await socket.send(text)
-            except ServiceUnreachable as exc:
-                log.info(
-                    "sip.unsent", error=str(exc)
-                )  # the reader notices the same, and ends this connection
-            finally:
-                self._outgoing.task_done()
+        try:
+            while True:
+                text = await self._outgoing.get()
+                try:
+                    if self._may_act():
+                        await socket.send(text)
+                finally:
+                    self._outgoing.task_done()
+        except ServiceUnreachable as exc:
+            log.info("sip.unsent", error=str(exc))
+        finally:
+            await socket.close()  # which ends the reader, too
 
     def _forget_unsent(self) -> None:
         while not self._outgoing.empty():

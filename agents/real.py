@@ -1,6 +1,6 @@
 """The real phone: what the leader runs besides its window. It joins the bus, the SIP line and the phone core.
 
-It lives in the loop of the process' phone thread (see :mod:`coordinator.keeper`), so that a window that blocks
+It lives in the loop of the process' phone thread (:mod:`coordinator.keeper`), so that a window that blocks
 never stalls the phone. Whatever it lets out, be it to the service or to the windows, first asks the lease: a
 deposed leader says nothing more.
 """
@@ -38,7 +38,7 @@ from .bus import ActionServer, Publisher
 from .bus.action_server import Peer
 from .line import SipLine
 from .obituary import Obituary
-from .phone import AnswerAction, CommandHost, Effect, PhoneCore, SendSip, TellWindow
+from .phone import AnswerAction, CommandHost, DropLine, Effect, PhoneCore, SendSip, TellWindow
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -190,13 +190,14 @@ class RealAgent:
         if self._is_over:
             return
         now = boottime()
-        happened(now)
         registration = self._core.registration
+        happened(now)
         self._do(self._core.effects(now))
-        if self._core.registration != registration:
-            log.info("registration.changed", state=registration.state, detail=registration.detail)
-        self._registration_changed.set()
         self._set_timer(now)
+        if self._core.registration != registration:
+            registration = self._core.registration
+            log.info("registration.changed", state=registration.state, detail=registration.detail)
+            self._registration_changed.set()
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:
@@ -214,6 +215,8 @@ class RealAgent:
             match effect:
                 case SendSip():
                     self._line.send(effect.text)
+                case DropLine():
+                    self._line.drop(effect.reason)
                 case CommandHost():
                     self._command(effect)
                 case TellWindow() | AnswerAction():

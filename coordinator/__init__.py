@@ -1,0 +1,72 @@
+"""One SIP registration for any number of processes: the only package that programs import.
+
+    async with join("front-desk", account="account.json") as phone:
+        call = await phone.call("16506668888")
+        await call.hold()
+
+Every process that joins a group is a window: it shows the same calls and can do everything with them. One of
+them leads, and is the real phone; when it dies, by any cause, another takes over in milliseconds.
+"""
+
+from pathlib import Path
+
+import agents
+import shared
+
+# Both names are common: a foreign package that is found first would fail somewhere deep inside.
+for _package in (agents, shared):
+    if Path(_package.__path__[0]).parent != Path(__file__).parent.parent:
+        raise ImportError(
+            f"the package {_package.__name__!r} was found in {_package.__path__[0]}, but sharedline's own is in "
+            f"{Path(__file__).parent.parent}; rename or uninstall the other one"
+        )
+
+from shared.config import Account, Settings, load_account, load_settings  # noqa: E402 - after the check above
+from shared.errors import (  # noqa: E402
+    AccountError,
+    ActionRefused,
+    CallFailed,
+    CallLost,
+    CertificateUntrusted,
+    ConfigError,
+    GroupError,
+    MediaError,
+    OutcomeUnknown,
+    RegistrationFailed,
+    ServiceUnreachable,
+    SharedlineError,
+    TooManyContacts,
+)
+from shared.messages import CallState, Cause, Direction, MediaState, RegistrationState, Snapshot  # noqa: E402
+from shared.phone import Call, Phone  # noqa: E402
+
+from .node import join  # noqa: E402
+
+__all__ = [
+    "Account",
+    "AccountError",
+    "ActionRefused",
+    "Call",
+    "CallFailed",
+    "CallLost",
+    "CallState",
+    "Cause",
+    "CertificateUntrusted",
+    "ConfigError",
+    "Direction",
+    "GroupError",
+    "MediaError",
+    "MediaState",
+    "OutcomeUnknown",
+    "Phone",
+    "RegistrationFailed",
+    "RegistrationState",
+    "ServiceUnreachable",
+    "Settings",
+    "SharedlineError",
+    "Snapshot",
+    "TooManyContacts",
+    "join",
+    "load_account",
+    "load_settings",
+]

@@ -126,7 +126,7 @@ class Keeper:
 
     def _opened(self, epoch: int) -> None:
         """Called by the lease on a thread of its own: the holder of ``epoch`` has died or let go."""
-        self._loop.call_soon_threadsafe(self._died, epoch)
+        self._thread.post(self._died, epoch)
 
     def _died(self, epoch: int) -> None:
         self._election.died(epoch, boottime())
@@ -145,7 +145,7 @@ class Keeper:
             settings=candidacy.settings,
             seed=candidacy.seed(),
             may_act=self._lease.is_held,
-            deposed=lambda: self._loop.call_soon(self._deposed),
+            deposed=self._deposed_soon,
         )
         self._agent = RealAgent(self._context, office)
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
@@ -157,6 +157,10 @@ class Keeper:
             self._lease.renew(deadline)
         else:
             self._deposed()
+
+    def _deposed_soon(self) -> None:
+        # Not from here: the agent is in the middle of an input.
+        self._loop.call_soon(self._deposed)
 
     def _deposed(self) -> None:
         self._election.lost()

@@ -3,15 +3,16 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Self
 
 import zmq
 
 from agents.dummy import DummyAgent
 from agents.media.host import MediaHost, SessionFactory
-from shared.config import Account, Settings
+from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
 from shared.messages import Problem, Registration, RegistrationState, Window
@@ -21,6 +22,7 @@ from shared.replica import Change
 from .group import load_instance_id, open_group_dir
 from .keeper import Candidacy, Keeper
 from .lease import FileLease
+from .sound import sound_loader
 
 
 class Node:
@@ -63,7 +65,7 @@ class Node:
             is_candidate=self._candidate,
             seed=lambda: self._agent.snapshot,
             follow=self._follow,
-            failed=partial(self._loop.call_soon_threadsafe, self._fail),
+            failed=self._failed,
         )
         self._keeper = Keeper(self._context, candidacy)
         return self
@@ -106,6 +108,9 @@ class Node:
         if self._host is not None:
             self._host.follow(holder.epoch, holder.endpoints[1])
 
+    def _failed(self, exc: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._fail, exc)
+
     def _fail(self, exc: Exception) -> None:
         if not self._failure.done():
             self._failure.set_exception(exc)
@@ -125,3 +130,49 @@ def raise_for(registration: Registration) -> None:
             raise CertificateUntrusted(detail)
         case Problem.UNREACHABLE:
             raise ServiceUnreachable(detail)
+
+
+@asynccontextmanager
+async def join(
+    group: str,
+    *,
+    account: Account | str | Path,
+    name: str = "",
+    candidate: bool = True,
+    microphone: str | None = "default",
+    loudspeaker: str = "default",
+    settings: Settings | None = None,
+    wait: bool = True,
+) -> AsyncIterator[Phone]:
+    """Join ``group`` for as long as the ``async with`` block lasts, and be one of its windows.
+
+    Args:
+        group: Processes of one user that join the same name share one registration.
+        account: The account, or the file to load it from.
+        name: What other windows call this one; default: its process id.
+        candidate: Whether this process may become the real phone.
+        microphone: What is sent in calls taken here: ``device[:NAME]``, ``wav:FILE``, ``tone:HZ``,
+            ``silence``, ``default`` (a device if there is one, else silence); None: no calls can be taken here.
+        loudspeaker: What plays them: ``device[:NAME]``, ``wav:FILE``, ``none`` or ``default``.
+        settings: Default: see :func:`shared.config.load_settings`.
+        wait: Return only once the phone is registered. Without, look at ``phone.registration`` yourself.
+
+    Raises:
+        AccountError, ConfigError, GroupError: Something here must be put right; the text says what.
+        RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
+        ServiceUnreachable, CertificateUntrusted: With ``wait``: the service cannot be reached.
+    """
+    if not isinstance(account, Account):
+        account = load_account(account)
+    node = Node(
+        group,
+        account,
+        settings or load_settings(),
+        name=name or f"window-{os.getpid()}",
+        candidate=candidate,
+        media=sound_loader(account, microphone, loudspeaker) if microphone is not None else None,
+    )
+    async with node:
+        if wait:
+            await node.settled()
+        yield node.phone

@@ -63,7 +63,7 @@ class ActorThread:
     def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._name, self._main = name, main
         self._finished: Future[None] = Future()
-        self._loop = _new_event_loop()
+        self._loop = new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -104,7 +104,8 @@ class ActorThread:
             self._finished.set_result(None)
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where it is installed, else asyncio's."""
     try:
         import uvloop
     except ImportError:

@@ -59,9 +59,13 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
             values[name] = text
     values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as exc:
         raise ConfigError(f"bad setting: {exc}; look at {path} and the SHAREDLINE_* variables") from exc
+
+
+def _to_path(_kind: type, value: Any) -> Path:
+    return Path(value)  # the only type of Settings that msgspec does not know
 
 
 def _default_dirs(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """[core] What the leader knows and decides: actions and SIP events in; calls, commands and replies out."""
 
-from .core import AnswerAction, CommandHost, Effect, PhoneCore, SendSip, TellWindow
+from .core import PhoneCore
+from .term import AnswerAction, CommandHost, DropLine, Effect, SendSip, TellWindow
 
-__all__ = ["AnswerAction", "CommandHost", "Effect", "PhoneCore", "SendSip", "TellWindow"]
+__all__ = ["AnswerAction", "CommandHost", "DropLine", "Effect", "PhoneCore", "SendSip", "TellWindow"]

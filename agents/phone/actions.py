@@ -184,8 +184,9 @@ class Actions:
             term.acknowledge(request, now, call_id)
             return
         record.changing = request
-        # Silence first: nothing that is said from now on may reach the far end.
-        self.shape(record, held=held, now=now)
+        if held:
+            # Silence first: nothing that is said from now on may reach the far end.
+            self.shape(record, held=True, now=now)
         record.local_sdp = _redirected(record.local_sdp, "sendonly" if held else "sendrecv")
         term.user_agent.reinvite(record.session_id, record.local_sdp, now)
 

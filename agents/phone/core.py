@@ -7,7 +7,10 @@ the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that
 
 from collections.abc import Callable
 
-from agents.sip.user_agent import Send, UserAgent
+from agents.sip.registration import CloseTransport, RegistrationChanged
+from agents.sip.transaction import Send
+from agents.sip.user_agent import AgentMessageReceived, FrameDropped, UserAgent
+from agents.sip.user_agent import Effect as UserAgentEffect
 from shared.config import Account, Settings
 from shared.errors import ActionRefused
 from shared.messages import (
@@ -31,7 +34,7 @@ from .hosts import MediaHosts
 from .outcomes import Outcomes
 from .presence import Presence
 from .signalling import Signalling
-from .term import AnswerAction, Effect, SendSip, TellWindow, Term
+from .term import AnswerAction, DropLine, Effect, SendSip, TellWindow, Term
 
 
 class PhoneCore:
@@ -215,10 +218,20 @@ class PhoneCore:
     def _run_user_agent(self, now: float) -> None:
         while effects := self._term.user_agent.effects():
             for effect in effects:
-                if isinstance(effect, Send):
-                    self._term.effects.append(SendSip(effect.text, effect.method))
-                else:
-                    self._signalling.handle(effect, now)
+                self._take(effect, now)
+
+    def _take(self, effect: UserAgentEffect, now: float) -> None:
+        match effect:
+            case Send():
+                self._term.effects.append(SendSip(effect.text, effect.method))
+            case CloseTransport():
+                self._term.effects.append(DropLine(effect.reason))
+            case RegistrationChanged():
+                self._signalling.registration_changed(effect)
+            case FrameDropped() | AgentMessageReceived():
+                pass  # counted and logged by the shell, or nothing that a window would show
+            case _:
+                self._signalling.session_changed(effect, now)
 
     def _repeat(self, request: Request, earlier: Outcome) -> None:
         if earlier.refused is None:

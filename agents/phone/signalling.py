@@ -2,7 +2,16 @@
 
 from functools import partial
 
-from agents.sip import user_agent as ua
+from agents.sip.events import (
+    InviteReceived,
+    ReinviteDone,
+    ReinviteReceived,
+    SessionAnswered,
+    SessionEnded,
+    SessionEvent,
+    SessionProgress,
+)
+from agents.sip.registration import RegistrationChanged
 from agents.sip.sdp import Sdp, mirror
 from shared.errors import ActionRefused
 from shared.messages import (
@@ -48,41 +57,38 @@ class Signalling:
     def __init__(self, term: Term, hosts: MediaHosts, actions: Actions) -> None:
         self._term, self._hosts, self._actions = term, hosts, actions
 
-    def handle(self, event: ua.Event, now: float) -> None:
-        """Take one event of the user agent."""
+    def session_changed(self, event: SessionEvent, now: float) -> None:
+        """Take what happened to one of the user agent's sessions."""
+        if isinstance(event, InviteReceived):
+            self._invited(event, now)
+            return
+        record = self._term.calls.of_session(event.session_id)
+        if record is None:
+            return  # a call of which windows know no more
         match event:
-            case ua.RegistrationChanged():
-                self._registration(event)
-            case ua.InviteReceived():
-                self._invited(event, now)
-            case _:
-                record = self._term.calls.of_session(event.session_id)
-                if record is not None:
-                    self._in_session(event, record, now)
-
-    def _in_session(self, event: ua.Event, record: CallRecord, now: float) -> None:
-        match event:
-            case ua.SessionProgress():
+            case SessionProgress():
                 self._progress(event, record)
-            case ua.SessionAnswered():
+            case SessionAnswered():
                 self._answered(event, record, now)
-            case ua.ReinviteDone():
+            case ReinviteDone():
                 self._reinvited(event, record, now)
-            case ua.ReinviteReceived():
+            case ReinviteReceived():
                 self._reinvited_by_remote(event, record, now)
-            case ua.SessionEnded():
+            case SessionEnded():
                 self._ended(event, record, now)
             case _:
-                pass  # SessionConfirmed: the call was shown as answered when our 200 left
+                pass  # a confirmation: the call was shown as answered when our 200 left
 
-    def _registration(self, event: ua.RegistrationChanged) -> None:
-        state = RegistrationState(event.state)
-        detail = ""
+    def registration_changed(self, event: RegistrationChanged) -> None:
+        """Take what the registrar said, with the remedy if it refused."""
+        state, status = RegistrationState(event.state), event.status or 0
+        problem, detail = Problem.NONE, ""
         if state is RegistrationState.FAILED:
-            remedy = _REMEDIES.get(event.status or 0, "try again later, or ask the service's operator")
-            detail = f"{event.status or ''} {event.reason}: {remedy}".strip()
-        problem = Problem.REFUSED if detail else Problem.NONE
-        status = event.status or 0
+            remedy = _REMEDIES.get(status, "ask the service's operator")
+            problem = Problem.REFUSED
+            if event.retry_after is not None:
+                problem, remedy = Problem.UNREACHABLE, f"trying again in {event.retry_after:.0f} s"
+            detail = f"{status or ''} {event.reason}: {remedy}".strip()
         self.show_registration(Registration(state=state, problem=problem, status=status, detail=detail))
 
     def show_registration(self, registration: Registration) -> None:
@@ -91,7 +97,7 @@ class Signalling:
             self._term.registration = registration
             self._term.has_changed = True
 
-    def _invited(self, event: ua.InviteReceived, now: float) -> None:
+    def _invited(self, event: InviteReceived, now: float) -> None:
         term = self._term
         view = Call(
             call_id=term.new_id(),
@@ -107,13 +113,13 @@ class Signalling:
         term.calls.add(CallRecord(view, session_id=event.session_id, remote_sdp=event.sdp))
         term.has_changed = True
 
-    def _progress(self, event: ua.SessionProgress, record: CallRecord) -> None:
+    def _progress(self, event: SessionProgress, record: CallRecord) -> None:
         if record.view.state is CallState.INIT:
             self._term.change(record, state=CallState.RINGING)
         if event.party_id and not record.view.party_id:
             self._term.change(record, party_id=event.party_id, session_id=event.session_ref or "")
 
-    def _answered(self, event: ua.SessionAnswered, record: CallRecord, now: float) -> None:
+    def _answered(self, event: SessionAnswered, record: CallRecord, now: float) -> None:
         if record.view.state.is_final:
             return  # hung up while the answer was under way: the user agent sends the BYE
         record.remote_sdp = event.sdp
@@ -129,7 +135,7 @@ class Signalling:
         if done.error and not record.view.state.is_final:
             self._actions.end_here(record, Cause.NO_MEDIA, now)
 
-    def _reinvited(self, event: ua.ReinviteDone, record: CallRecord, now: float) -> None:
+    def _reinvited(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         request, record.changing = record.changing, None
         if request is None:
             return
@@ -145,7 +151,7 @@ class Signalling:
         error = ActionRefused("far_end", f"the far end refused: {event.status} {event.reason}", event.status)
         self._term.refuse(request, error, now)
 
-    def _reinvited_by_remote(self, event: ua.ReinviteReceived, record: CallRecord, now: float) -> None:
+    def _reinvited_by_remote(self, event: ReinviteReceived, record: CallRecord, now: float) -> None:
         self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
         before, record.remote_sdp = record.remote_sdp, event.sdp
         if _ice_of(before) != _ice_of(event.sdp):
@@ -164,12 +170,12 @@ class Signalling:
         record.local_sdp = done.sdp
         self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
 
-    def _ended(self, event: ua.SessionEnded, record: CallRecord, now: float) -> None:
+    def _ended(self, event: SessionEnded, record: CallRecord, now: float) -> None:
         self._term.end_call(record, _CAUSES[event.cause], now, status=event.status or 0, reason=event.reason)
         self._term.settle_hangups(record, now)
 
 
-def _same_answer(record: CallRecord, event: ua.ReinviteReceived) -> str:
+def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:
     """Answer a re-INVITE that changes nothing but the direction: our description again (RFC 3264 §8)."""
     local, remote = Sdp.parse(record.local_sdp), Sdp.parse(event.sdp)
     direction = "inactive" if record.view.held else mirror(event.direction)

@@ -1,7 +1,7 @@
 """[core] One leader's term: the state that its parts share, and the only hands that change it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.sip.user_agent import UserAgent
 from shared.errors import ActionRefused
@@ -26,8 +26,15 @@ from .presence import Presence
 class SendSip:
     """Effect: send this SIP message to the phone service."""
 
-    text: str
+    text: str = field(repr=False)  # may hold a digest
     method: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropLine:
+    """Effect: the connection to the service is of no use any more; make another."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class AnswerAction:
     call_id: str
 
 
-Effect = SendSip | TellWindow | CommandHost | AnswerAction
+Effect = SendSip | DropLine | TellWindow | CommandHost | AnswerAction
 
 
 class Term:

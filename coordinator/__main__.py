@@ -1,0 +1,7 @@
+"""``python -m coordinator``: the demo, and everything else of the command line."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,219 @@
+"""The command line: ``python -m coordinator``, or ``sharedline`` once installed.
+
+Each command is imported only when it is run: a window must stay small. Exit status: 0 done, 1 failed, 2 bad
+usage; a mistake of the user is one line on standard error, never a traceback.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.actor import new_event_loop
+from shared.config import load_account, load_settings
+from shared.errors import LocalError, SharedlineError
+from shared.log import configure_logging
+
+Command = Callable[[argparse.Namespace], int]
+
+_SOUND_HELP = "device[:NAME], wav:FILE, tone:HZ, silence, or default: a device if there is one, else silence"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    configure_logging(options.log, options.log_level)
+    if options.while_open is not None:
+        _end_with(options.while_open)
+    command: Command = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 130
+    except SharedlineError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        return 2 if isinstance(exc, LocalError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sharedline",
+        description="Any number of processes share one phone registration.",
+        epilog="Without a command: the demo. Try: sharedline demo --script",
+    )
+    parser.add_argument("--log", choices=["console", "json"], default="console", help="form of the log")
+    parser.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="warning",
+        help="default: warning",
+    )
+    parser.add_argument("--while-open", type=int, metavar="FD", help=argparse.SUPPRESS)
+    parser.set_defaults(command=_demo, script=False, keep=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_demo(commands)
+    _add_simulator(commands)
+    _add_join(commands)
+    _add_status(commands)
+    _add_bench(commands)
+    return parser
+
+
+# -- demo ------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="see it all on this machine, without an account",
+        description="A simulated phone service, three windows with one registration, a call with real speech, "
+        "a killed leader and a promotion: real processes, and every time is measured.",
+    )
+    demo.add_argument(
+        "--script",
+        action="store_true",
+        help="tell the story unattended, a line an event; exit 0 only if every step was observed "
+        "(the default without a terminal)",
+    )
+    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep ledger, recordings and accounts in DIR")
+    demo.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return _run(run_demo(is_script=options.script or not is_terminal, keep=options.keep))
+
+
+# -- simulator -------------------------------------------------------------------------------------------
+
+
+def _add_simulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from agents.pbx.main import add_options
+
+    simulator = commands.add_parser(
+        "simulator",
+        help="run a phone service on this machine",
+        description="A local phone service that speaks SIP over WebSocket as RingCentral's edge does. Writes "
+        "account files, its certificate authority and a ledger of every effect into DIR, and prints one JSON "
+        "line with its ports once it listens.",
+    )
+    add_options(simulator)
+    simulator.set_defaults(command=_simulator)
+
+
+def _simulator(options: argparse.Namespace) -> int:
+    from agents.pbx.main import run
+
+    return run(options)
+
+
+# -- join ------------------------------------------------------------------------------------------------
+
+
+def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from .console import HELP
+
+    join = commands.add_parser(
+        "join",
+        help="be one window of a group, in this terminal",
+        description="Join GROUP and be one of its windows: print what happens, do what the lines of standard "
+        "input say.",
+        epilog=f"commands on standard input:\n{HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    join.add_argument(
+        "group", metavar="GROUP", help="processes that join the same name share one registration"
+    )
+    join.add_argument("--account", required=True, type=Path, metavar="FILE", help="sipInfo as JSON")
+    join.add_argument("--name", default="", help="what other windows call this one")
+    join.add_argument("--microphone", default="default", metavar="SOURCE", help=_SOUND_HELP)
+    join.add_argument("--loudspeaker", default="default", metavar="SINK", help="the same, or none")
+    join.add_argument("--no-sound", action="store_true", help="calls cannot be taken here; saves 30 MB")
+    join.add_argument("--never-lead", action="store_true", help="never become the real phone")
+    join.add_argument("--json", action="store_true", help="print one JSON object a line")
+    join.set_defaults(command=_join)
+
+
+def _join(options: argparse.Namespace) -> int:
+    from .console import run_console
+
+    return _run(
+        run_console(
+            options.group,
+            load_account(options.account),
+            load_settings(),
+            as_json=options.json,
+            name=options.name,
+            candidate=not options.never_lead,
+            microphone=None if options.no_sound else options.microphone,
+            loudspeaker=options.loudspeaker,
+        )
+    )
+
+
+# -- status ----------------------------------------------------------------------------------------------
+
+
+def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = commands.add_parser(
+        "status",
+        help="show who leads a group, its windows and calls",
+        description="Show the state of GROUP as its leader publishes it. Exit status 1: nobody leads it.",
+    )
+    status.add_argument("group", metavar="GROUP")
+    status.add_argument("--json", action="store_true", help="print the snapshot as it is")
+    status.set_defaults(command=_status)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from .status import show_status
+
+    return _run(show_status(options.group, load_settings(), as_json=options.json))
+
+
+# -- bench -----------------------------------------------------------------------------------------------
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure this machine, next to bare ZeroMQ",
+        description="Measure failover, answering, actions and memory on this machine. Ratios compare with bare "
+        "ZeroMQ in the same run.",
+    )
+    bench.add_argument("--json", action="store_true", help="print the rows as one JSON object")
+    bench.add_argument("--quick", action="store_true", help="a tenth of the rounds")
+    bench.set_defaults(command=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .bench import run_bench
+
+    return _run(run_bench(as_json=options.json, is_quick=options.quick))
+
+
+# -- inside ----------------------------------------------------------------------------------------------
+
+
+def _run(coroutine: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def _end_with(descriptor: int) -> None:
+    """End this process politely when the pipe's other end is closed: whoever started it has died."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="while-open", daemon=True).start()

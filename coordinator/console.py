@@ -1,0 +1,225 @@
+"""A window in a terminal: state as lines, commands from standard input. The demo's windows are this, too.
+
+With ``--json`` each line is one object with ``at`` (CLOCK_BOOTTIME seconds, equal in all processes of a host)
+and ``event``; without, it is for people.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from shared.clock import boottime
+from shared.config import Account, Settings
+from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
+from shared.messages import CallState, Direction, Problem, Snapshot
+from shared.phone import Call, Phone
+
+from .node import join
+
+HELP = """\
+call NUMBER     call a number or extension      hold | unhold [CALL]
+answer [CALL]   answer here                     mute | unmute [CALL]
+decline [CALL]  refuse a ringing call           dtmf TONES [CALL]
+hangup [CALL]   end a call                      show, help, quit
+CALL is the beginning of a call's id; without it, the newest call that the command fits."""
+
+
+class Console:
+    """Print what happens to a phone, and do what the lines of standard input say."""
+
+    def __init__(self, phone: Phone, *, as_json: bool) -> None:
+        self._phone, self._as_json = phone, as_json
+        self.leaving = asyncio.Event()
+        self._commands: set[asyncio.Task[None]] = set()
+        for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
+            phone.on(event, self._call_printer(event))
+        phone.on("leader_changed", self._leader)
+        phone.on("registration_changed", self._registration)
+        phone.on("staleness_changed", self._staleness)
+        if as_json:
+            phone.on("snapshot", self._state)
+
+    def say(self, event: str, line: str, **facts: object) -> None:
+        """Print one line: ``line`` for people, or the event and its facts for programs."""
+        if self._as_json:
+            line = json.dumps({"at": boottime(), "event": event, **facts}, default=str)
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def command(self, line: str) -> None:
+        """Begin what a line of standard input asks for."""
+        if line.strip():
+            task = asyncio.ensure_future(self._do(line.split()))
+            self._commands.add(task)
+            task.add_done_callback(self._commands.discard)
+
+    # -- what happened -----------------------------------------------------------------------------------
+
+    def _call_printer(self, event: str) -> Callable[[Call], None]:
+        def show(call: Call) -> None:
+            view = call.view
+            about = f"{call.call_id[:4]} {call.direction} {call.remote_number} {view.remote_name}".rstrip()
+            flags = [name for name in ("held", "held_by_remote", "muted") if getattr(view, name)]
+            state = " ".join([call.state, *flags, f"({call.cause})" if call.cause else ""]).rstrip()
+            self.say(event, f"{about}: {state}", call=msgspec.to_builtins(view), **self._version())
+
+        return show
+
+    def _leader(self, snapshot: Snapshot) -> None:
+        text = f"epoch {snapshot.version.epoch}: this window is the {self._phone.role} phone"
+        self.say("leader", text, leader=snapshot.leader, role=self._phone.role, **self._version())
+
+    def _registration(self, snapshot: Snapshot) -> None:
+        registration = snapshot.registration
+        text = f"phone is {registration.state}" + (f": {registration.detail}" if registration.detail else "")
+        self.say("registration", text, **msgspec.to_builtins(registration))
+
+    def _staleness(self, _snapshot: Snapshot | None) -> None:
+        text = "state may be old: no leader is heard" if self._phone.is_stale else "state is current"
+        self.say("stale" if self._phone.is_stale else "current", text, **self._version())
+
+    def _state(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None:
+            calls = {call.call_id: call.state for call in snapshot.calls}
+            windows = [window.instance for window in snapshot.windows]
+            self.say("state", "", calls=calls, windows=windows, **self._version())
+
+    def _version(self) -> dict[str, int]:
+        return self._phone.version._asdict()
+
+    # -- what to do --------------------------------------------------------------------------------------
+
+    async def _do(self, words: list[str]) -> None:
+        verb, *rest = words
+        began = boottime()
+        try:
+            value = await self._run(verb, rest)
+        except ActionRefused as exc:
+            self.say("refused", f"{verb}: {exc}", command=verb, code=exc.code, text=str(exc))
+        except OutcomeUnknown as exc:
+            self.say("unknown", f"{verb}: {exc}", command=verb, text=str(exc))
+        except SharedlineError as exc:
+            self.say("error", f"{verb}: {exc}", command=verb, text=str(exc))
+        else:
+            took_ms = (boottime() - began) * 1000
+            self.say("done", f"{verb}: done in {took_ms:.1f} ms", command=verb, took_ms=took_ms, value=value)
+
+    async def _run(self, verb: str, rest: list[str]) -> str:
+        match verb, rest:
+            case "call", [number]:
+                return (await self._phone.dial(number)).call_id
+            case "dtmf", [tones, *which]:
+                await self._find(which, CallState.ANSWERED).send_dtmf(tones)
+            case (("answer" | "decline"), _):
+                call = self._find(rest, CallState.RINGING, direction=Direction.INBOUND)
+                await getattr(call, verb)()
+            case "hangup", _:
+                await self._find(rest, *CallState).hangup()
+            case (("hold" | "unhold" | "mute" | "unmute"), _):
+                await getattr(self._find(rest, CallState.ANSWERED), verb)()
+            case "show", _:
+                self._show()
+            case "quit", _:
+                self.leaving.set()
+            case "help", _:
+                sys.stdout.write(HELP + "\n")
+            case _:
+                raise ActionRefused("bad_request", f"not understood: {' '.join([verb, *rest])}; try help")
+        return ""
+
+    def _find(self, which: list[str], *states: CallState, direction: Direction | None = None) -> Call:
+        calls = self._phone.calls
+        if which:
+            # Named calls are looked up as they are: the leader says why a verb does not fit their state.
+            calls = [call for call in calls if call.call_id.startswith(which[0])]
+        else:
+            calls = [call for call in calls if call.state in states]
+            calls = [call for call in calls if direction in (None, call.direction)]
+        if not calls:
+            raise ActionRefused("no_such_call", f"there is no call {' '.join(which) or 'for that'}")
+        return calls[-1]
+
+    def _show(self) -> None:
+        snapshot = self._phone.snapshot
+        if snapshot is None:
+            self.say("show", "nothing known yet: no leader is heard")
+        elif self._as_json:
+            self.say("show", "", snapshot=msgspec.to_builtins(snapshot))
+        else:
+            sys.stdout.write("\n".join(describe(snapshot)) + "\n")
+
+
+def describe(snapshot: Snapshot) -> list[str]:
+    """Return the state of a group as lines for people."""
+    registration = snapshot.registration
+    epoch, sequence = snapshot.version
+    lines = [
+        f"group {snapshot.group}  number {snapshot.number}  epoch {epoch}  state {sequence}",
+        f"phone is {registration.state}" + (f": {registration.detail}" if registration.detail else ""),
+    ]
+    for window in snapshot.windows:
+        role = "real phone" if window.instance == snapshot.leader else "dummy"
+        sound = "" if window.media else ", no sound"
+        lines.append(f"  window {window.name} (pid {window.pid}): {role}{sound}")
+    calls = (
+        f"{call.call_id[:4]} {call.direction} {call.remote_number}: {call.state}" for call in snapshot.calls
+    )
+    return [*lines, *(f"  call {call}" for call in calls)]
+
+
+async def run_console(
+    group: str,
+    account: Account,
+    settings: Settings,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Join ``group`` and be a window until ``quit``, SIGTERM or SIGINT; return the exit status.
+
+    Args:
+        group, account, settings: See :func:`coordinator.join`.
+        as_json: Write one JSON object a line.
+        options: More for :func:`coordinator.join`.
+    """
+    async with join(group, account=account, settings=settings, wait=False, **options) as phone:
+        console = Console(phone, as_json=as_json)
+        console.say(
+            "joined",
+            f"joined {group} as {phone.instance}",
+            instance=phone.instance,
+            pid=os.getpid(),
+            group=group,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, console.leaving.set)
+        _read_lines(loop, console.command)
+        refused = asyncio.ensure_future(phone.until(lambda: phone.registration.problem is Problem.REFUSED))
+        leaving = asyncio.ensure_future(console.leaving.wait())
+        await asyncio.wait({refused, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        problem = phone.registration.detail if refused.done() else ""
+        refused.cancel()
+        leaving.cancel()
+    console.say("left", f"left {group}")
+    if problem:
+        sys.stderr.write(f"error: {problem}\n")
+    return 1 if problem else 0
+
+
+def _read_lines(loop: asyncio.AbstractEventLoop, line_read: Callable[[str], None]) -> None:
+    """Hand over standard input line by line. Its end means only that no more commands come."""
+
+    # A thread, because standard input may be a file, which no event loop can wait for.
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(line_read, line)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
