@@ -20,7 +20,7 @@ from .settings import DEFAULT_EXTENSIONS, Extension, SimulatorSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says. ``extensions``: texts such as ``101:16505550101``; none: the default two."""
+    """What the command line says. ``extensions`` are texts such as ``101:16505550101``; none: two."""
 
     directory: Path
     wss_port: int = 0

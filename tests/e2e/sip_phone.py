@@ -35,6 +35,7 @@ class SipPhone:
         self.sent: list[str] = []
         self.received: list[str] = []
         self.media: WebRtcSession | None = None
+        self._sounds: list[WebRtcSession] = []
         self._taken: set[int] = set()
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -44,9 +45,13 @@ class SipPhone:
         return self
 
     async def __aexit__(self, *_exc_info: object) -> None:
-        if self.media is not None:
-            await self.media.close()
+        await self.silence()
         await self.close()
+
+    async def silence(self) -> None:
+        """Close the sound of all calls."""
+        for media in self._sounds:
+            await media.close()
 
     async def connect(self) -> None:
         """Connect and begin to register."""
@@ -121,6 +126,7 @@ class SipPhone:
     def sound(self, source: Source | None = None, sink: Sink | None = None) -> WebRtcSession:
         """Make the sound of a call, on loopback."""
         self.media = WebRtcSession(source or Silence(), sink or NullSink(), addresses=("127.0.0.1",))
+        self._sounds.append(self.media)
         return self.media
 
     def statuses(self) -> list[str]:
