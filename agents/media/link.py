@@ -188,8 +188,14 @@ class Link:
         found = max(self._gatherer.getLocalCandidates(), key=lambda candidate: candidate.priority)
         return found.ip, found.port
 
-    async def gather(self) -> None:
-        """Open the sockets; raise :exc:`MediaError` if none can be."""
+    async def gather(self, *, offering: bool) -> None:
+        """Open the sockets; raise :exc:`MediaError` if none can be.
+
+        ``offering``: the offer will be ours, so we control (RFC 8445 §6.1.1). The role must stand before the
+        first check can arrive, which may be before the far end's answer: a conflict resolved after that ends
+        with both sides in the same role, and no pair nominated.
+        """
+        self._connection.ice_controlling = offering
         await self._gatherer.gather()
         if not self._gatherer.getLocalCandidates():
             raise MediaError(
@@ -199,7 +205,8 @@ class Link:
     async def start(self, remote: RemoteAudio, *, offered: bool, within: float) -> None:
         """Begin to connect in the background; ``offered``: the offer was ours. Raises :exc:`SipError`."""
         self.remote = remote
-        self._connection.ice_controlling = offered or remote.ice_lite
+        if remote.ice_lite:
+            self._connection.ice_controlling = True
         is_server = remote.setup == "active" if offered else self.setup == "passive"
         self._dtls._set_role("server" if is_server else "client")
         self.setup = "passive" if is_server else "active"

@@ -17,6 +17,7 @@ from shared.errors import MediaError, SipError
 from . import sdp
 from .base import FRAME_BYTES, FRAME_SECONDS, SILENCE, MediaState, Sink, Source, StateCallback, ToneCallback
 from .dtmf import check_tones
+from .files import NullSink, Silence
 from .link import Link
 from .rtcp import goodbye, report
 from .rtp import RtpPacket
@@ -124,7 +125,7 @@ class WebRtcSession:
         self._check_open()
         if self._offered is not None:
             await self._offered.close()
-        self._offered = await self._new_link()
+        self._offered = await self._new_link(offering=True)
         return self._describe(self._offered)
 
     async def answer(self, offer: str) -> str:
@@ -133,7 +134,7 @@ class WebRtcSession:
         remote = sdp.parse(offer)
         link = self._link
         if link is None or link.remote is None or link.remote.ufrag != remote.ufrag:
-            link = await self._new_link()
+            link = await self._new_link(offering=False)
             link.setup = "passive" if remote.setup == "active" else "active"
             text = self._describe(link, remote)
             await self._use(link, remote, offered=False)
@@ -200,7 +201,7 @@ class WebRtcSession:
         if self._ended:
             raise MediaError("the call's sound is closed; open a new session")
 
-    async def _new_link(self) -> Link:
+    async def _new_link(self, *, offering: bool) -> Link:
         link: Link
 
         def changed(state: str) -> None:
@@ -219,7 +220,7 @@ class WebRtcSession:
             on_state=changed,
         )
         try:
-            await link.gather()
+            await link.gather(offering=offering)
         except BaseException:
             await link.close()
             raise
@@ -314,7 +315,7 @@ class WebRtcSession:
         link, send, receive = self._link, self._send, self._receive
         if link is None or send is None or receive is None:
             return
-        frame = self._source.read()
+        frame = self._read()
         if len(frame) != FRAME_BYTES or self._muted or self._held:
             frame = SILENCE
         if self._far_end_holds and not send.dtmf.is_sending:
@@ -326,7 +327,24 @@ class WebRtcSession:
         if not send.dtmf.is_sending:
             self._tones_sent.set()
         heard = receive.step()
-        self._sink.write(SILENCE if self._held else heard)
+        self._write(SILENCE if self._held else heard)
+
+    def _read(self) -> bytes:
+        try:
+            return self._source.read()
+        except Exception as exc:  # a device's or a user's code: it may fail, the call may not
+            log.error("media.source_failed", error=str(exc) or type(exc).__name__)
+            self._source.close()
+            self._source = Silence()
+            return b""
+
+    def _write(self, frame: bytes) -> None:
+        try:
+            self._sink.write(frame)
+        except Exception as exc:
+            log.error("media.sink_failed", error=str(exc) or type(exc).__name__)
+            self._sink.close()
+            self._sink = NullSink()
 
     async def _report(self) -> None:
         if self._link is not None and self._send is not None and self._receive is not None:
