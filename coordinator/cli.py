@@ -96,7 +96,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _add_simulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from agents.pbx.main import add_options
+    from agents.pbx.options import add_options
 
     simulator = commands.add_parser(
         "simulator",
@@ -111,8 +111,9 @@ def _add_simulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _simulator(options: argparse.Namespace) -> int:
     from agents.pbx.main import run
+    from agents.pbx.options import read_options
 
-    return run(options)
+    return run(read_options(options))
 
 
 # -- join ------------------------------------------------------------------------------------------------

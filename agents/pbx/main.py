@@ -6,27 +6,15 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from shared.errors import ConfigError, SharedlineError
 from shared.log import configure_logging
 
+from .options import Options, add_options, read_options
 from .service import Simulator
 from .settings import DEFAULT_EXTENSIONS, Extension, SimulatorSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line says. ``extensions`` are texts such as ``101:16505550101``; none: two."""
-
-    directory: Path
-    wss_port: int = 0
-    control_port: int = 0
-    domain: str = "sip.test"
-    extensions: tuple[str, ...] = ()
 
 
 class _Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,26 +64,8 @@ async def serve(settings: SimulatorSettings) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``python -m agents.pbx``."""
     parser = argparse.ArgumentParser(prog="python -m agents.pbx", description=__doc__)
-    parser.add_argument("--wss", type=int, default=0, metavar="PORT", help="WebSocket port (default: any)")
-    parser.add_argument("--control", type=int, default=0, metavar="PORT", help="control port (default: any)")
-    parser.add_argument("--dir", type=Path, required=True, metavar="DIR", help="for accounts and ledger")
-    parser.add_argument("--domain", default="sip.test", help="SIP domain (default: sip.test)")
-    parser.add_argument(
-        "--extension",
-        action="append",
-        default=[],
-        metavar="EXT:NUMBER",
-        help="an extension and its direct number; may be repeated (default: 101:16505550101 102:16505550102)",
-    )
+    add_options(parser)
     parser.add_argument("--log", choices=["console", "json"], default="console", help="form of the log")
     given = parser.parse_args(argv)
     configure_logging(given.log)
-    return run(
-        Options(
-            directory=given.dir,
-            wss_port=given.wss,
-            control_port=given.control,
-            domain=given.domain,
-            extensions=tuple(given.extension),
-        )
-    )
+    return run(read_options(given))

@@ -1,0 +1,44 @@
+"""What the service's command line says. Imports next to nothing: other commands show its help, too."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options as given. ``extensions`` are texts such as ``101:16505550101``; none: two by default."""
+
+    directory: Path
+    wss_port: int = 0
+    control_port: int = 0
+    domain: str = "sip.test"
+    extensions: tuple[str, ...] = ()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the service's options to a command line."""
+    parser.add_argument("--wss", type=int, default=0, metavar="PORT", help="WebSocket port (default: any)")
+    parser.add_argument("--control", type=int, default=0, metavar="PORT", help="control port (default: any)")
+    parser.add_argument(
+        "--dir", type=Path, required=True, metavar="DIR", help="for accounts, ledger, recordings"
+    )
+    parser.add_argument("--domain", default="sip.test", help="SIP domain (default: sip.test)")
+    parser.add_argument(
+        "--extension",
+        action="append",
+        default=[],
+        metavar="EXT:NUMBER",
+        help="an extension and its direct number; may be repeated (default: 101:16505550101 102:16505550102)",
+    )
+
+
+def read_options(given: argparse.Namespace) -> Options:
+    """Return what a command line with these options said."""
+    return Options(
+        directory=given.dir,
+        wss_port=given.wss,
+        control_port=given.control,
+        domain=given.domain,
+        extensions=tuple(given.extension),
+    )
