@@ -9,7 +9,23 @@
 * :mod:`.service` joins them, :mod:`.main` makes a program of it; :mod:`.client` controls one from elsewhere
 """
 
-from .service import Simulator
-from .settings import Extension, SimulatorSettings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .service import Simulator
+    from .settings import Extension, SimulatorSettings
 
 __all__ = ["Extension", "Simulator", "SimulatorSettings"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: a command line that only shows the service's options must stay small.
+    if name == "Simulator":
+        from .service import Simulator
+
+        return Simulator
+    if name in ("Extension", "SimulatorSettings"):
+        from . import settings
+
+        return getattr(settings, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from agents.sip.message import Message, parse
@@ -58,6 +59,11 @@ class Flow:
         self.closed_because = ""
         self._outbox: asyncio.Queue[str] = asyncio.Queue(maxsize=_OUTBOX_FRAMES)
         self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is being closed from here."""
+        return self._closing is not None
 
     def send(self, text: str) -> None:
         """Post a frame."""
@@ -130,7 +136,8 @@ class FlowServer:
                 max_queue=16,
                 compression=None,
                 server_header=None,
-                logger=_handshake_logger(self._user),
+                create_connection=_connection_class(self._user),
+                logger=_quiet_logger(),
             )
         except OSError as exc:
             reason = exc.strerror or exc
@@ -184,6 +191,8 @@ class FlowServer:
                 if not self._user.is_registered(flow.name):
                     log.info("flow.idle", flow=flow.name)
                     flow.close(1000, "idle")
+            if flow.is_closing:
+                continue  # it was told why; what else it says is of no interest
             if isinstance(frame, bytes):
                 self._reject(flow, "binary frame", code=1003)
             elif frame == _KEEPALIVE:
@@ -219,28 +228,42 @@ def _why(exc: ConnectionClosed) -> str:
     return f"closed {close.code} {close.reason}".strip()
 
 
-class _OneLine(logging.Handler):
-    """Turns the library's reports into one log line each: the tracebacks of strangers' mistakes are noise."""
+def _connection_class(user: FlowUser) -> type[ServerConnection]:
+    """Return connections that tell ``user`` of a failed handshake, which the library does not."""
 
-    def __init__(self, user: FlowUser) -> None:
-        super().__init__(logging.ERROR)
-        self._user = user
+    class Connection(ServerConnection):
+        async def handshake(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                await super().handshake(*args, **kwargs)
+            finally:
+                if self.state is not State.OPEN:
+                    reason = _why_refused(self)
+                    log.warning("flow.refused", reason=reason)
+                    user.flow_refused(reason)
+
+    return Connection
+
+
+def _why_refused(connection: ServerConnection) -> str:
+    error: BaseException | None = connection.protocol.handshake_exc
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    if connection.response is not None:
+        return f"HTTP {connection.response.status_code}: {error or connection.response.reason_phrase}"
+    return f"no WebSocket request: {error}" if error is not None else "no WebSocket request in time"
+
+
+class _OneLine(logging.Handler):
+    """Turns an error that the library reports into one log line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        error: Any = record.exc_info[1] if record.exc_info else None
-        while error is not None and error.__cause__ is not None:
-            error = error.__cause__
-        reason = f"{record.getMessage()}: {error}" if error is not None else record.getMessage()
-        if "handshake" in reason:
-            log.warning("flow.refused", reason=reason)
-            self._user.flow_refused(reason)
-        else:
-            log.error("flow.failed", reason=reason, kind=type(error).__name__)
+        error = record.exc_info[1] if record.exc_info else None
+        log.error("flow.failed", reason=f"{record.getMessage()}: {error}", kind=type(error).__name__)
 
 
-def _handshake_logger(user: FlowUser) -> logging.Logger:
-    # Not the registry's: each server has its own, so that two in a process do not report for each other.
+def _quiet_logger() -> logging.Logger:
+    # Not the registry's, whose handlers belong to the program.
     logger = logging.Logger("agents.pbx.server", logging.ERROR)  # noqa: LOG001
     logger.propagate = False
-    logger.addHandler(_OneLine(user))
+    logger.addHandler(_OneLine(logging.ERROR))
     return logger

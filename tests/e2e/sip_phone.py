@@ -23,7 +23,7 @@ WITHIN = 20.0
 
 
 class SipPhone:
-    """One process' phone: ``events`` holds all that its core reported, ``sent`` and ``received`` the frames."""
+    """One process' phone: ``events`` holds what its core reported, ``sent`` and ``received`` the frames."""
 
     def __init__(self, account: Account | Path, *, instance_id: str | None = None) -> None:
         self.account = account if isinstance(account, Account) else load_account(account)
@@ -125,9 +125,21 @@ class SipPhone:
 
     def sound(self, source: Source | None = None, sink: Sink | None = None) -> WebRtcSession:
         """Make the sound of a call, on loopback."""
-        self.media = WebRtcSession(source or Silence(), sink or NullSink(), addresses=("127.0.0.1",))
+        self.media = WebRtcSession(
+            source or Silence(),
+            sink or NullSink(),
+            addresses=("127.0.0.1",),
+            on_state=lambda _state: self._news.set(),
+        )
         self._sounds.append(self.media)
         return self.media
+
+    async def until_connected(self) -> None:
+        """Wait for the newest call's sound."""
+        async with asyncio.timeout(WITHIN):
+            while self.media is None or self.media.state != "connected":
+                self._news.clear()
+                await self._news.wait()
 
     def statuses(self) -> list[str]:
         """Return the first lines of what was received."""
