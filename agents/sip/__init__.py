@@ -2,7 +2,8 @@
 
 The files are the layers, lowest first:
 
-* :mod:`.grammar`, :mod:`.address`, :mod:`.message`, :mod:`.sdp`, :mod:`.digest`: text in, values out, and back
+* :mod:`.grammar`, :mod:`.address`, :mod:`.message`, :mod:`.sdp`, :mod:`.digest`, :mod:`.reason`: text in,
+  values out, and back
 * :mod:`.transaction`: a request and its answers, timers included (§17)
 * :mod:`.dialog`: what two ends remember of each other; plain data that may move between processes (§12)
 * :mod:`.session`, :mod:`.sessions`: one INVITE session, and all of a connection's (§13 to §15)

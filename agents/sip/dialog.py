@@ -125,7 +125,7 @@ class Dialog:
         return replace(self, local_cseq=max(self.local_cseq, request.cseq.number))
 
     def received(self, request: Request) -> "Dialog | None":
-        """Return the dialog after a request from the peer, or None if it is out of order: answer 500 (§12.2.2).
+        """Return the dialog after a request from the peer; None if out of order (§12.2.2: answer 500).
 
         An INVITE or UPDATE also moves the peer's address.
         """

@@ -122,7 +122,7 @@ def make_challenge(
     stale: bool = False,
     opaque: str | None = None,
 ) -> str:
-    """Return a challenge's text. ``nonce`` follows a comma and a space, which RingCentral's clients rely on."""
+    """Return a challenge's text. ``nonce`` follows comma and space, which RingCentral's clients rely on."""
     text = f"Digest realm={quote(realm)}, nonce={quote(nonce)}"
     if opaque is not None:
         text += f", opaque={quote(opaque)}"
@@ -164,8 +164,8 @@ def authorize(
         cnonce=cnonce,
         body=body,
     )
-    named = f"username={quote(credentials.username)}, realm={quote(challenge.realm)}, nonce={quote(challenge.nonce)}"
-    named += f", uri={quote(uri)}, response={quote(response)}"
+    named = f"username={quote(credentials.username)}, realm={quote(challenge.realm)}"
+    named += f", nonce={quote(challenge.nonce)}, uri={quote(uri)}, response={quote(response)}"
     if challenge.algorithm is None and qop is None:
         opaque = f", opaque={quote(challenge.opaque)}" if challenge.opaque is not None else ""
         return f'Digest algorithm="MD5", {named}{opaque}'

@@ -124,7 +124,7 @@ class Headers:
         self._items.append((_key(name), name, value))
 
     def set(self, name: str, value: str) -> None:
-        """Replace the first field of this name in its place and remove the others; append if there is none."""
+        """Replace the first field of this name and remove the others; append if there is none."""
         key = _key(name)
         for index, item in enumerate(self._items):
             if item[0] == key:

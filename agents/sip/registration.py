@@ -42,7 +42,7 @@ class SendRegister:
 
 @dataclass(frozen=True, slots=True)
 class CloseTransport:
-    """Effect: the connection is of no use any more: close it, and make another one if the phone shall go on."""
+    """Effect: the connection is of no use any more: close it, and make another one."""
 
     reason: str
 

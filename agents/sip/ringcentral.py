@@ -95,15 +95,22 @@ class AgentMessage:
 
     def encode(self) -> str:
         """Return the document on one line, as it fits into a header value and a body."""
-        body = " ".join(f'{name}="{_escape(value)}"' for name, value in self.body.items())
-        return (
-            f'<Msg><Hdr SID="{_escape(self.sid)}" Req="{_escape(self.request_id)}" From="{_escape(self.sender)}"'
-            f' To="{_escape(self.recipient)}" Cmd="{self.command}"/><Bdy {body}/></Msg>'
-        )
+        header = {
+            "SID": self.sid,
+            "Req": self.request_id,
+            "From": self.sender,
+            "To": self.recipient,
+            "Cmd": str(self.command),
+        }
+        return f"<Msg>{_element('Hdr', header)}{_element('Bdy', self.body)}</Msg>"
 
     def reply(self, command: int, body: Mapping[str, str]) -> "AgentMessage":
         """Return our message about the same call: same SID and Req, From and To swapped."""
         return AgentMessage(self.sid, self.request_id, self.recipient, self.sender, command, body)
+
+
+def _element(name: str, attributes: Mapping[str, str]) -> str:
+    return f"<{name}" + "".join(f' {key}="{_escape(value)}"' for key, value in attributes.items()) + "/>"
 
 
 def _escape(value: str) -> str:
@@ -133,7 +140,7 @@ def call_info(headers: Headers) -> dict[str, str]:
 
 
 def digest_uri(challenge: Challenge, request: Request, domain: str) -> str:
-    """Return the uri to hash: ``sip:<domain>`` in RingCentral's form, else the Request-URI (RFC 3261 §22.4)."""
+    """Return the uri to hash: ``sip:<domain>`` in RingCentral's form, else the Request-URI (§22.4)."""
     if challenge.algorithm is None and not challenge.qop:
         return f"sip:{domain}"
     return request.uri

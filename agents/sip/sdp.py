@@ -57,7 +57,7 @@ class Sdp:
         lines = tuple(line for line in text.replace("\r\n", "\n").split("\n") if line)
         if not lines or lines[0] != "v=0":
             raise SipError("a session description must begin with v=0")
-        if not all(_LINE.fullmatch(line) for line in lines):
+        if "\r" in "".join(lines) or not all(_LINE.fullmatch(line) for line in lines):
             raise SipError("a line of the session description is not type=value")
         return cls(lines)
 
@@ -74,8 +74,7 @@ class Sdp:
     def direction(self) -> Direction:
         """The audio's direction as its sender sees it; the session's where the section has none (§6.7)."""
         start, end = self._audio_range()
-        first_media = next((n for n, line in enumerate(self.lines) if line[:2] == "m="), len(self.lines))
-        for line in self.lines[start:end] + self.lines[:first_media]:
+        for line in self.lines[start:end] + self.lines[: self._first_media()]:
             if line in _DIRECTIONS:
                 return _DIRECTIONS[line]
         return "sendrecv"
@@ -114,7 +113,7 @@ class Sdp:
     def attribute(self, name: str) -> str | None:
         """Return the value of ``a=name`` of the audio section, else of the session; "" for a flag."""
         start, end = self._audio_range()
-        for line in self.lines[start:end] + self.lines[:start]:
+        for line in self.lines[start:end] + self.lines[: self._first_media()]:
             if line == f"a={name}":
                 return ""
             if line.startswith(f"a={name}:"):
@@ -122,7 +121,7 @@ class Sdp:
         return None
 
     def with_attribute(self, name: str, value: str) -> "Sdp":
-        """Return it with another value for each ``a=name`` that it has, in the audio section or the session."""
+        """Return it with another value for each ``a=name`` that it has, wherever that stands."""
         prefix = f"a={name}:"
         lines = tuple(f"{prefix}{value}" if line.startswith(prefix) else line for line in self.lines)
         return replace(self, lines=lines)
@@ -141,6 +140,9 @@ class Sdp:
         prefix = f"a=fmtp:{match[1]} "
         fmtp = next((line[len(prefix) :] for line in self.audio() if line.startswith(prefix)), "")
         return Payload(int(match[1]), match[2], int(match[3]), int(match[4] or 1), fmtp)
+
+    def _first_media(self) -> int:
+        return next((n for n, line in enumerate(self.lines) if line[:2] == "m="), len(self.lines))
 
     def _audio_range(self) -> tuple[int, int]:
         starts = [n for n, line in enumerate(self.lines) if line[:2] == "m="] + [len(self.lines)]

@@ -6,7 +6,7 @@
     callee   RINGING -> ANSWERED (2xx sent) -> CONFIRMED -> ENDING -> ENDED
 
 A session is driven by :class:`.sessions.Sessions`, which finds it for a message. A session that is ENDED
-still looks after its transactions for 32 s: a 2xx that crossed our CANCEL is acknowledged, and its call hung up.
+still looks after its transactions for 32 s: a 2xx that crossed our CANCEL is acknowledged and hung up.
 """
 
 from collections.abc import Iterable, Mapping
@@ -151,7 +151,7 @@ class Session:
             raise ActionRefused("no_such_call", "the call is over")
 
     def request(self, method: str, now: float, *, headers: Pairs = (), body: str = "") -> str:
-        """Send another request in the dialog (INFO, REFER) and return its id, for :class:`DialogRequestDone`."""
+        """Send another request in the dialog (INFO, REFER); return its id for :class:`DialogRequestDone`."""
         self._require(SessionState.CONFIRMED, SessionState.ANSWERED)
         request_id = self._context.new_id()
         request = self.next_request(method, headers=headers, body=body)
@@ -253,7 +253,7 @@ class Session:
             self.fail("timeout", None, "no ACK", now)
 
     def fail(self, cause: EndCause, status: int | None, reason: str, now: float) -> None:
-        """End a session that cannot go on: tell the user now, the peer by a BYE whose answer nobody awaits."""
+        """End a session that cannot go on: tell the user now, and the peer by a BYE."""
         if self.state is SessionState.CONFIRMED:
             self._bye(now)
             self.end(cause, status, reason, now)

@@ -6,7 +6,7 @@ answers what a user agent must answer by itself, and reports the rest:
 * session events of :mod:`.events`;
 * :class:`RequestReceived` for requests outside of sessions (REGISTER, MESSAGE, OPTIONS), to be answered by
   :meth:`Sessions.respond`;
-* :class:`ResponseReceived` and :class:`TimedOut` for requests that the owner sent by :meth:`Sessions.request`.
+* :class:`ResponseReceived` and :class:`TimedOut` for what the owner sent by :meth:`Sessions.request`.
 """
 
 from collections.abc import Callable, Mapping

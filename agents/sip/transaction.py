@@ -67,7 +67,7 @@ class AckReceived:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """No final answer to our request came within 32 s, or the connection was lost: as good as a 408 (§8.1.3.1)."""
+    """No final answer came within 32 s: as good as a 408 (§8.1.3.1). Or the connection is lost."""
 
     key: TransactionKey
     is_transport: bool = False
@@ -116,7 +116,7 @@ class Transactions:
     def cancel(
         self, key: TransactionKey, now: float, headers: Headers | None = None
     ) -> TransactionKey | None:
-        """Send a CANCEL for our INVITE (§9.1), ``headers`` (Reason) added; None if there is nothing to cancel.
+        """Send a CANCEL for our INVITE (§9.1) with ``headers`` (Reason); None if there is nothing to cancel.
 
         Call it only after a provisional response. If no final answer follows, the INVITE times out.
         """
@@ -131,7 +131,7 @@ class Transactions:
         self._send(request)
 
     def respond(self, key: TransactionKey, response: Response, now: float) -> bool:
-        """Answer a request. Return False, sending nothing, if it was answered finally before, or is forgotten.
+        """Answer a request. Return False, sending nothing, if it was answered finally or is forgotten.
 
         A 2xx to an INVITE may be sent again until it is acknowledged (§13.3.1.4).
         """
@@ -253,7 +253,7 @@ def _server_key(request: Request, method: str) -> TransactionKey:
 
 
 def _same_hop(invite: Request, method: str, to: str) -> Request:
-    """Return a request of the INVITE's transaction (§9.1, §17.1.1.3): one Via, same Call-Id, From, Route, number."""
+    """Return a request with the INVITE's Via, Call-Id, From, Route and number (§9.1, §17.1.1.3)."""
     source = invite.headers
     headers = Headers([("Via", source.get_all("Via")[0])])
     for route in source.get_all("Route"):

@@ -1,8 +1,8 @@
 """[core] A phone: one account's registration, its calls, and RingCentral's extras around them.
 
-The shell makes the connection, calls :meth:`UserAgent.connected`, hands in frames, and after every call does
-what :meth:`UserAgent.effects` returns: :class:`Send` goes out, :class:`CloseTransport` closes, the rest is for
-the phone. Nothing that a peer sends makes :meth:`UserAgent.receive` raise.
+The shell makes the connection, calls :meth:`UserAgent.connected`, hands in frames, and after every call
+does what :meth:`UserAgent.effects` returns: :class:`Send` goes out, :class:`CloseTransport` closes, the rest
+is for the phone. Nothing that a peer sends makes :meth:`UserAgent.receive` raise.
 
 What the user asks for raises :exc:`ActionRefused` when it cannot be done, and then nothing was sent.
 """
@@ -67,7 +67,7 @@ class UserAgent:
         *,
         instance_id: str,
         new_id: Callable[[], str],
-        now: float,  # noqa: ARG002 - all cores are made with it, whether or not a timer starts at once
+        now: float,
         expires: int = 60,
         user_agent: str = "sharedline",
     ) -> None:
@@ -176,7 +176,7 @@ class UserAgent:
         self._advance(now)
 
     def hangup(self, session_id: str, now: float) -> None:
-        """End a call in whatever state: CANCEL, BYE, or 603. :class:`SessionEnded` follows when it is done."""
+        """End a call in whatever state: CANCEL, BYE or 603. :class:`SessionEnded` follows when done."""
         if self._is_connected:
             self._sessions.hangup(session_id, now)
         else:
@@ -238,7 +238,7 @@ class UserAgent:
     # -- inputs
 
     def receive(self, frame: str, now: float) -> None:
-        """Take a frame from the network. What cannot be read is dropped, and told as :class:`FrameDropped`."""
+        """Take a frame from the network. What cannot be read is dropped and told: :class:`FrameDropped`."""
         if not frame.strip("\r\n"):
             return  # keep-alive (RFC 5626 §3.5.1)
         try:

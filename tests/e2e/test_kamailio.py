@@ -19,7 +19,7 @@ from agents.sip.events import (
     SessionEnded,
     SessionProgress,
 )
-from agents.sip.user_agent import RegistrationChanged
+from agents.sip.registration import RegistrationChanged
 from shared.config import Account
 
 from ..sip_pair import ANSWER, HELD, OFFER
