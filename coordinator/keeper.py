@@ -4,6 +4,7 @@ One loop does both, on purpose: a loop that hangs renews no lease, so it is pass
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,11 +12,12 @@ import structlog
 import zmq
 
 from agents.real import Office, RealAgent
+from agents.sip.transport import tls_context
 from shared.actor import ActorThread
 from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.election import Election, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
-from shared.errors import GroupError
+from shared.errors import AccountError, GroupError
 from shared.messages import Snapshot
 
 from .lease import Lease, Vacant
@@ -63,6 +65,7 @@ class Keeper:
         )
         try:
             self._step()
+            await self._prepare()
             await asyncio.Event().wait()
         finally:
             self._is_closing = True
@@ -72,6 +75,12 @@ class Keeper:
                 self._timer.cancel()
             await asyncio.gather(*self._ending)
             self._lease.release()
+
+    async def _prepare(self) -> None:
+        """Do before a promotion what would delay it."""
+        if self._candidacy.is_candidate:
+            with contextlib.suppress(AccountError):  # the line will say it when it matters
+                await asyncio.to_thread(tls_context, self._candidacy.account)
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
