@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
+
 from shared.errors import SipError
 
 from .address import NameAddr, Uri
@@ -146,12 +148,19 @@ class Dialog:
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> "Dialog":
-        """Return the dialog that :meth:`export` wrote; raises :exc:`SipError` if it is none."""
+        """Return the dialog that :meth:`export` wrote; raises :exc:`SipError` if it is none.
+
+        Surplus fields are ignored: a later version of the program may have written it.
+        """
         try:
-            dialog = cls(**{**data, "route_set": tuple(data["route_set"])})
-            NameAddr.parse(dialog.local), NameAddr.parse(dialog.remote)
-        except (TypeError, KeyError, AttributeError) as exc:
+            dialog = msgspec.convert(data, cls)
+        except msgspec.ValidationError as exc:
             raise SipError(f"not an exported dialog: {exc}") from exc
+        if dialog.local_cseq < 0 or (dialog.remote_cseq or 0) < 0:
+            raise SipError("not an exported dialog: a CSeq is negative")
+        for address in (dialog.local, dialog.remote, *dialog.route_set):
+            NameAddr.parse(address)
+        Uri.parse(dialog.remote_target)
         return dialog
 
     def _make(self, method: str, endpoint: Endpoint, branch_id: str, cseq: int) -> Request:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 
 from shared.errors import SipError
 
@@ -108,9 +109,8 @@ def split_challenges(value: str) -> list[str]:
         position = match.end()
         while (param := _PARAM.match(value, position)) and not _SCHEME.match(value, position):
             position = param.end()
-    return [
-        value[start:end].strip(" ,") for start, end in zip(starts, [*starts[1:], len(value)], strict=True)
-    ]
+    starts.append(len(value))
+    return [value[start:end].strip(" ,") for start, end in pairwise(starts)]
 
 
 def make_challenge(
