@@ -125,6 +125,8 @@ def _envelope(samples: "array.array[int]") -> list[float]:
 
 def _pearson(one: Sequence[float], other: Sequence[float]) -> float:
     count = len(one)
+    if count < 2:
+        return 0.0
     mean_one, mean_other = sum(one) / count, sum(other) / count
     covariance = sum(map(operator.mul, one, other)) - count * mean_one * mean_other
     spread = sum(map(operator.mul, one, one)) - count * mean_one * mean_one

@@ -54,7 +54,7 @@ class _Connection(Connection):
         self,
         component: int,
         addresses: list[str],
-        timeout: int = 5,  # noqa: ARG002, ASYNC109 - aioice's signature
+        timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
     ) -> list[Candidate]:
         """Gather on the addresses we were given; else on all, and on loopback where there is no other."""
         chosen = list(self._addresses) if self._addresses is not None else (addresses or ["127.0.0.1"])
@@ -118,10 +118,10 @@ class _Dtls(RTCDtlsTransport):
             log.warning("media.fingerprint_mismatched", algorithms=[given.algorithm for given in known])
             self._set_state(State.FAILED)
 
-    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:  # noqa: ARG002
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
         self._on_packet(data)
 
-    async def _handle_rtcp_data(self, data: bytes) -> None:  # noqa: ARG002
+    async def _handle_rtcp_data(self, data: bytes) -> None:
         # Two parties on one stream each: there is nothing that a report of the far end would change.
         return
 
@@ -149,6 +149,7 @@ class Link:
     def __init__(
         self,
         *,
+        offering: bool,
         addresses: Sequence[str] | None,
         stun_servers: Sequence[str],
         dead_after: float,
@@ -157,6 +158,9 @@ class Link:
     ) -> None:
         self._gatherer = _Gatherer(addresses, stun_servers, dead_after)
         self._connection = self._gatherer._connection
+        # The offerer controls (RFC 8445 §6.1.1), from before the first check of the far end can arrive.
+        self._connection.ice_controlling = offering
+        self._offering = offering
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = _Dtls(self._ice, RTCCertificate.generateCertificate(), on_packet)
         self._on_state = on_state
@@ -188,26 +192,17 @@ class Link:
         found = max(self._gatherer.getLocalCandidates(), key=lambda candidate: candidate.priority)
         return found.ip, found.port
 
-    async def gather(self, *, offering: bool) -> None:
-        """Open the sockets; raise :exc:`MediaError` if none can be.
-
-        ``offering``: the offer will be ours, so we control (RFC 8445 §6.1.1). The role must stand before the
-        first check can arrive, which may be before the far end's answer: a conflict resolved after that ends
-        with both sides in the same role, and no pair nominated.
-        """
-        self._connection.ice_controlling = offering
+    async def gather(self) -> None:
+        """Open the sockets; raise :exc:`MediaError` if none can be."""
         await self._gatherer.gather()
         if not self._gatherer.getLocalCandidates():
-            raise MediaError(
-                "no network address to send sound from; check the media addresses in the settings"
-            )
+            raise MediaError("no network address to send sound from; check the addresses set for media")
 
-    async def start(self, remote: RemoteAudio, *, offered: bool, within: float) -> None:
-        """Begin to connect in the background; ``offered``: the offer was ours. Raises :exc:`SipError`."""
+    async def start(self, remote: RemoteAudio, *, within: float) -> None:
+        """Begin to connect in the background, for at most ``within`` seconds. Raises :exc:`SipError`."""
         self.remote = remote
-        if remote.ice_lite:
-            self._connection.ice_controlling = True
-        is_server = remote.setup == "active" if offered else self.setup == "passive"
+        self._connection.ice_controlling = self._offering or remote.ice_lite
+        is_server = remote.setup == "active" if self._offering else self.setup == "passive"
         self._dtls._set_role("server" if is_server else "client")
         self.setup = "passive" if is_server else "active"
         await self._add_candidates(remote.candidates)

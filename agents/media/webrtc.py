@@ -213,6 +213,7 @@ class WebRtcSession:
                 self._packet_received(packet)
 
         link = Link(
+            offering=offering,
             addresses=self._addresses,
             stun_servers=self._stun_servers,
             dead_after=self._dead_after,
@@ -220,7 +221,7 @@ class WebRtcSession:
             on_state=changed,
         )
         try:
-            await link.gather(offering=offering)
+            await link.gather()
         except BaseException:
             await link.close()
             raise
@@ -263,7 +264,7 @@ class WebRtcSession:
         self._receive = ReceiveStream(remote.codecs + (sdp.OFFERED if offered else ()), self._on_tone)
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
-        await link.start(remote, offered=offered, within=self._connect_timeout)
+        await link.start(remote, within=self._connect_timeout)
         if old is not None:
             await old.close()
 

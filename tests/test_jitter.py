@@ -1,0 +1,128 @@
+"""agents.media.jitter: packets arrive unevenly and leave evenly."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.media.jitter import CAPACITY, MIN_TARGET, JitterBuffer, Lost
+from agents.media.rtp import RtpPacket
+
+
+def packet(sequence: int, ssrc: int = 1) -> RtpPacket:
+    return RtpPacket(111, sequence % 65536, sequence * 960 % 2**32, ssrc, b"x")
+
+
+def drain(buffer: JitterBuffer, count: int) -> list[int | str | None]:
+    """Pop ``count`` times; a packet shows as its sequence number."""
+    taken: list[int | str | None] = []
+    for _ in range(count):
+        item = buffer.pop()
+        taken.append("lost" if isinstance(item, Lost) else item.sequence if item else None)
+    return taken
+
+
+def test_packets_come_out_in_order_after_a_short_wait() -> None:
+    buffer = JitterBuffer()
+    buffer.push(packet(1))
+    assert buffer.pop() is None
+
+    buffer.push(packet(3))
+    buffer.push(packet(2))
+    assert drain(buffer, 3) == [1, 2, 3]
+
+
+def test_sequence_numbers_may_wrap() -> None:
+    buffer = JitterBuffer()
+    for sequence in (65534, 65535, 65536, 65537):
+        buffer.push(packet(sequence))
+
+    assert drain(buffer, 4) == [65534, 65535, 0, 1]
+
+
+def test_a_lost_packet_is_named_and_costs_no_delay() -> None:
+    buffer = JitterBuffer()
+    for sequence in (1, 2, 4, 5):
+        buffer.push(packet(sequence))
+
+    assert drain(buffer, 5) == [1, 2, "lost", 4, 5]
+    assert buffer.stats.lost == 1
+
+
+def test_a_late_packet_is_dropped_and_makes_the_buffer_wait_longer_next_time() -> None:
+    buffer = JitterBuffer()
+    for sequence in (1, 2, 4, 5):
+        buffer.push(packet(sequence))
+    drain(buffer, 5)
+    buffer.push(packet(3))
+    assert buffer.stats.late == 1
+
+    assert buffer.pop() is None  # dry: it fills again
+    for sequence in (6, 7):
+        buffer.push(packet(sequence))
+    assert buffer.pop() is None
+    buffer.push(packet(8))
+    assert drain(buffer, 3) == [6, 7, 8]
+
+
+def test_a_backlog_delivered_at_once_is_skipped_down_to_a_short_delay() -> None:
+    buffer = JitterBuffer()
+    for sequence in range(40):
+        buffer.push(packet(sequence))
+
+    first = drain(buffer, 1)[0]
+    assert isinstance(first, int)
+    assert 40 - first <= 2 * MIN_TARGET + 5
+
+
+def test_a_steady_surplus_is_worked_off_within_seconds() -> None:
+    buffer = JitterBuffer()
+    for sequence in range(7):
+        buffer.push(packet(sequence))
+    waits = []
+    for sequence in range(7, 400):
+        item = buffer.pop()
+        assert isinstance(item, RtpPacket)
+        buffer.push(packet(sequence))
+        waits.append(sequence - item.sequence)
+
+    assert waits[0] == 7
+    assert waits[-1] <= MIN_TARGET + 1
+
+
+def test_duplicates_are_played_once() -> None:
+    buffer = JitterBuffer()
+    for sequence in (1, 1, 2, 2, 3):
+        buffer.push(packet(sequence))
+
+    assert drain(buffer, 4) == [1, 2, 3, None]
+
+
+def test_a_far_end_that_starts_again_with_new_numbers_is_heard() -> None:
+    buffer = JitterBuffer()
+    for sequence in (9000, 9001, 9002):
+        buffer.push(packet(sequence))
+    drain(buffer, 3)
+
+    for sequence in (10, 11, 12):
+        buffer.push(packet(sequence))
+    assert drain(buffer, 4) == [10, 11, 12, None]
+
+
+def test_another_ssrc_starts_afresh() -> None:
+    buffer = JitterBuffer()
+    for sequence in (1, 2, 3):
+        buffer.push(packet(sequence))
+    drain(buffer, 1)
+
+    for sequence in (500, 501):
+        buffer.push(packet(sequence, ssrc=2))
+    assert drain(buffer, 2) == [500, 501]
+
+
+@given(st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 3)), max_size=300))
+def test_whatever_arrives_the_buffer_stays_bounded(arrivals: list[tuple[int, int]]) -> None:
+    buffer = JitterBuffer()
+    for sequence, pops in arrivals:
+        buffer.push(packet(sequence))
+        drain(buffer, pops)
+
+    assert len(buffer._packets) <= CAPACITY
