@@ -31,7 +31,7 @@ Robots
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -74,7 +74,7 @@ class Ledger:
         self._listeners: list[Callable[[Entry], None]] = []
         self._encode = msgspec.json.Encoder().encode
         try:
-            self._file: TextIO = path.open("a", encoding="utf-8")
+            self._file: BinaryIO = path.open("ab")
         except OSError as exc:
             raise ConfigError(f"cannot write the ledger {path}: {exc.strerror}") from exc
 
@@ -82,11 +82,19 @@ class Ledger:
         """Write one line and flush it. ``facts`` are fields of :class:`Entry`."""
         entry = Entry(at=round(wall(), 6), boottime=round(boottime(), 6), event=event, **facts)
         if not self._file.closed:
-            self._file.write(self._encode(entry).decode() + "\n")
+            self._file.write(self._line(entry, facts))
             self._file.flush()
         for listener in tuple(self._listeners):
             listener(entry)
         return entry
+
+    def _line(self, entry: Entry, facts: dict[str, Any]) -> bytes:
+        try:
+            return self._encode(entry) + b"\n"
+        except UnicodeEncodeError:
+            # A lone surrogate from somebody's JSON. What happened must be told all the same.
+            clean = {name: _unicode(value) for name, value in facts.items()}
+            return self._encode(msgspec.structs.replace(entry, **clean)) + b"\n"
 
     def subscribe(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
         """Call ``listener`` with each entry from now on; the returned function ends that."""
@@ -100,6 +108,10 @@ class Ledger:
     def close(self) -> None:
         """Close the file. What is recorded later still reaches subscribers."""
         self._file.close()
+
+
+def _unicode(value: Any) -> Any:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def read_ledger(path: Path, *, offset: int = 0) -> list[Entry]:

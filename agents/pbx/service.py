@@ -103,6 +103,7 @@ class Simulator:
             await self.server.start()
         except ConfigError:
             await self.control.close()
+            self.ledger.close()
             raise
         write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
         await self.control.start()

@@ -1,0 +1,40 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.pbx.settings import Extension, SimulatorSettings
+from shared.errors import ConfigError
+
+
+def test_an_extension_is_read_with_its_direct_number() -> None:
+    assert Extension.parse("101:+16505550101") == Extension("101", "16505550101")
+
+
+@pytest.mark.parametrize(
+    "text", ["101", "101:", ":16505550101", "101:650", "1x1:16505550101", "1\u06601:16505550101", "a:b:c"]
+)
+def test_a_bad_extension_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigError, match="for example 101:16505550101"):
+        Extension.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"wss_port": 65536}, "bad wss_port"),
+        ({"control_port": -1}, "bad control_port"),
+        ({"extensions": ()}, "no extensions"),
+        ({"extensions": (Extension("101", "1650555010"), Extension("101", "1650555011"))}, "same number"),
+        (
+            {"extensions": (Extension("101", "1650555010"), Extension("102", "1650555010"))},
+            "same direct number",
+        ),
+        ({"domain": "two words"}, "bad domain"),
+        ({"domain": "a..b"}, "bad domain"),
+        ({"domain": 'quo"te'}, "bad domain"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(values: dict[str, Any], cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        SimulatorSettings(directory=Path(), **values)
