@@ -1,8 +1,11 @@
 """agents.media.sdp: reading what browsers and the RingCentral edge say, writing what they accept."""
 
+import contextlib
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.media import sdp
 from shared.errors import SipError
@@ -185,6 +188,8 @@ def test_the_answer_mirrors_the_direction_and_receives_nothing_while_held(
         ("a=ice-ufrag:Zu5c", "a=x", "ICE credentials"),
         ("a=fingerprint:sha-256 11:22:33", "a=x", "fingerprint"),
         ("a=setup:actpass", "a=setup:holdconn", "holdconn"),
+        ("a=candidate:842163049 1 udp 2113937151", "a=candidate:1 x udp y", "candidate cannot be read"),
+        ("a=candidate:842163049 1 udp 2113937151", "a=candidate:", "candidate cannot be read"),
         ("111 63 9 0 8 13 110 126", "63 9 13 110 126", "no common codec"),
     ],
 )
@@ -192,6 +197,17 @@ def test_an_offer_that_cannot_carry_a_call_is_refused_by_name(old: str, new: str
     assert old in BROWSER_OFFER
     with pytest.raises(SipError, match=reason):
         sdp.parse(BROWSER_OFFER.replace(old, new))
+
+
+@given(
+    st.lists(st.sampled_from([*BROWSER_OFFER.splitlines(), *EDGE_OFFER.splitlines()])), st.text(), st.data()
+)
+def test_whatever_arrives_is_read_or_refused(lines: list[str], noise: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(BROWSER_OFFER)))
+    spoiled = BROWSER_OFFER[:place] + noise + BROWSER_OFFER[place + len(noise) :]
+    for text in ("\r\n".join(lines), spoiled, noise):
+        with contextlib.suppress(SipError):
+            sdp.parse(text)
 
 
 def test_ice_passwords_are_in_no_repr() -> None:

@@ -105,7 +105,7 @@ def parse(sdp: str) -> RemoteAudio:
     if index is None:
         raise SipError("the SDP has no audio section")
     media_line = sections[index][0].split()
-    if len(media_line) < 4 or not all(item.isdigit() for item in [media_line[1], *media_line[3:]]):
+    if len(media_line) < 4 or not all(item.isdecimal() for item in [media_line[1], *media_line[3:]]):
         raise SipError("the SDP's audio line cannot be read")
     if media_line[1] == "0":
         raise SipError("the far end refused the audio (port 0)")
@@ -139,6 +139,10 @@ def _check(remote: RemoteAudio) -> None:
         raise SipError("the SDP has no DTLS fingerprint: the far end does not speak WebRTC")
     if remote.setup not in ("active", "passive", "actpass"):
         raise SipError(f"the SDP's a=setup:{remote.setup or '(none)'} cannot be used")
+    for candidate in remote.candidates:
+        parts = candidate.split()
+        if len(parts) < 8 or not all(parts[place].isdecimal() for place in (1, 3, 5)):
+            raise SipError(f"the SDP's candidate cannot be read: {candidate[:80]}")
     remote.audio_codec()
 
 
@@ -177,10 +181,10 @@ def _codecs(lines: list[str], payload_types: list[int]) -> tuple[Codec, ...]:
     for payload_type in payload_types:
         name, _, rest = maps.get(str(payload_type), "").partition("/")
         rate, _, channels = rest.partition("/")
-        if rate.isdigit() and payload_type < 128:
+        if rate.isdecimal() and payload_type < 128:
             fmtp = formats.get(str(payload_type), "")
             codecs.append(
-                Codec(payload_type, name, int(rate), int(channels) if channels.isdigit() else 1, fmtp)
+                Codec(payload_type, name, int(rate), int(channels) if channels.isdecimal() else 1, fmtp)
             )
         elif payload_type in _STATIC:
             codecs.append(Codec(payload_type, *_STATIC[payload_type]))
