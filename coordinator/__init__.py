@@ -17,10 +17,11 @@ import shared
 for _package in (agents, shared):
     if Path(_package.__path__[0]).parent != Path(__file__).parent.parent:
         raise ImportError(
-            f"the package {_package.__name__!r} was found in {_package.__path__[0]}, but sharedline's own is in "
-            f"{Path(__file__).parent.parent}; rename or uninstall the other one"
+            f"the package {_package.__name__!r} was found in {_package.__path__[0]}, but sharedline's own "
+            f"is in {Path(__file__).parent.parent}; rename or uninstall the other one"
         )
 
+from shared.call import Call, Consultation  # noqa: E402
 from shared.config import Account, Settings, load_account, load_settings  # noqa: E402 - after the check above
 from shared.errors import (  # noqa: E402
     AccountError,
@@ -38,7 +39,7 @@ from shared.errors import (  # noqa: E402
     TooManyContacts,
 )
 from shared.messages import CallState, Cause, Direction, MediaState, RegistrationState, Snapshot  # noqa: E402
-from shared.phone import Call, Phone  # noqa: E402
+from shared.phone import Phone  # noqa: E402
 
 from .node import join  # noqa: E402
 
@@ -53,6 +54,7 @@ __all__ = [
     "Cause",
     "CertificateUntrusted",
     "ConfigError",
+    "Consultation",
     "Direction",
     "GroupError",
     "MediaError",

@@ -72,8 +72,8 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     demo = commands.add_parser(
         "demo",
         help="see it all on this machine, without an account",
-        description="A simulated phone service, three windows with one registration, a call with real speech, "
-        "a killed leader and a promotion: real processes, and every time is measured.",
+        description="A simulated phone service, three windows with one registration, a call with real "
+        "speech, a killed leader and a promotion: real processes, and every time is measured.",
     )
     demo.add_argument(
         "--script",
@@ -187,8 +187,8 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     bench = commands.add_parser(
         "bench",
         help="measure this machine, next to bare ZeroMQ",
-        description="Measure failover, answering, actions and memory on this machine. Ratios compare with bare "
-        "ZeroMQ in the same run.",
+        description="Measure failover, answering, actions and memory on this machine. Ratios compare with "
+        "bare ZeroMQ in the same run.",
     )
     bench.add_argument("--json", action="store_true", help="print the rows as one JSON object")
     bench.add_argument("--quick", action="store_true", help="a tenth of the rounds")

@@ -15,11 +15,12 @@ from typing import Any
 
 import msgspec
 
+from shared.call import Call, Consultation
 from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
 from shared.messages import CallState, Direction, Problem, Snapshot
-from shared.phone import Call, Phone
+from shared.phone import Phone
 
 from .node import join
 
@@ -27,7 +28,9 @@ HELP = """\
 call NUMBER     call a number or extension      hold | unhold [CALL]
 answer [CALL]   answer here                     mute | unmute [CALL]
 decline [CALL]  refuse a ringing call           dtmf TONES [CALL]
-hangup [CALL]   end a call                      show, help, quit
+hangup [CALL]   end a call                      transfer NUMBER [CALL]
+consult NUMBER  hold, and ask NUMBER about it   complete | cancel   the transfer
+show            the whole state                 help, quit
 CALL is the beginning of a call's id; without it, the newest call that the command fits."""
 
 
@@ -37,6 +40,7 @@ class Console:
     def __init__(self, phone: Phone, *, as_json: bool) -> None:
         self._phone, self._as_json = phone, as_json
         self.leaving = asyncio.Event()
+        self._consultation: Consultation | None = None
         self._commands: set[asyncio.Task[None]] = set()
         for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
             phone.on(event, self._call_printer(event))
@@ -115,6 +119,12 @@ class Console:
         match verb, rest:
             case "call", [number]:
                 return (await self._phone.dial(number)).call_id
+            case "transfer", [number, *which]:
+                await self._find(which, CallState.ANSWERED).transfer(number)
+            case "consult", [number, *which]:
+                self._consultation = await self._find(which, CallState.ANSWERED).warm_transfer(number)
+            case (("complete" | "cancel"), []):
+                await getattr(self._consulting(), verb)()
             case "dtmf", [tones, *which]:
                 await self._find(which, CallState.ANSWERED).send_dtmf(tones)
             case (("answer" | "decline"), _):
@@ -145,6 +155,11 @@ class Console:
         if not calls:
             raise ActionRefused("no_such_call", f"there is no call {' '.join(which) or 'for that'}")
         return calls[-1]
+
+    def _consulting(self) -> Consultation:
+        if self._consultation is None:
+            raise ActionRefused("no_such_call", "nobody was consulted here; try: consult NUMBER")
+        return self._consultation
 
     def _show(self) -> None:
         snapshot = self._phone.snapshot

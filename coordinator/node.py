@@ -152,7 +152,7 @@ async def join(
         name: What other windows call this one; default: its process id.
         candidate: Whether this process may become the real phone.
         microphone: What is sent in calls taken here: ``device[:NAME]``, ``wav:FILE``, ``tone:HZ``,
-            ``silence``, ``default`` (a device if there is one, else silence); None: no calls can be taken here.
+            ``silence``, ``default`` (a device if there is one, else silence); None: no calls are taken here.
         loudspeaker: What plays them: ``device[:NAME]``, ``wav:FILE``, ``none`` or ``default``.
         settings: Default: see :func:`shared.config.load_settings`.
         wait: Return only once the phone is registered. Without, look at ``phone.registration`` yourself.

@@ -1,7 +1,7 @@
 """Child processes: windows and a simulated service as a user would start them, each with its lines.
 
-For the demo, the benchmark and the tests. A child that leaves, is killed, or crashes is noticed; a parent that
-dies takes its children with it, because they hold the other end of a pipe of its.
+For the demo, the benchmark and the tests. A child that leaves, is killed, or crashes is noticed; a parent
+that dies takes its children with it, because they hold the other end of a pipe of its.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Child:
                 await self._news.wait()
 
     async def do(self, command: str, *, time: float = 15.0) -> Line:
-        """Write a command, and return the line that says what became of it (done, refused, unknown, error)."""
+        """Write a command, and return the line that says what became of it."""
         since = len(self.lines)
         verb = command.split(maxsplit=1)[0]
         self.tell(command)

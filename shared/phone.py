@@ -11,30 +11,16 @@ from typing import Any, Literal, Protocol, overload
 
 import structlog
 
-from .errors import CallFailed, CallLost
+from .call import Call
+from .errors import CallLost
 from .messages import (
     Action,
-    Answer,
-    CallState,
-    Cause,
-    Decline,
     Dial,
-    Direction,
     Done,
-    Hangup,
-    Hold,
-    MediaState,
-    Mute,
     Registration,
-    SendDtmf,
     Snapshot,
-    Unhold,
-    Unmute,
     Version,
     Window,
-)
-from .messages import (
-    Call as CallView,
 )
 from .replica import (
     CallAdded,
@@ -70,132 +56,6 @@ class Agent(Protocol):
     @property
     def instance(self) -> str:
         """The id of this process in the group."""
-
-
-class Call:
-    """One call. Its attributes are those of :class:`shared.messages.Call`, always the newest known.
-
-    All verbs raise :exc:`ActionRefused` when nothing was done, and :exc:`OutcomeUnknown` when nobody can
-    know.
-    """
-
-    def __init__(self, phone: "Phone", view: CallView) -> None:
-        self._phone, self._view = phone, view
-
-    def __repr__(self) -> str:
-        return f"<Call {self.call_id} {self.direction} {self.state} {self.remote_number}>"
-
-    @property
-    def view(self) -> CallView:
-        """All that is known of the call, as an immutable value."""
-        return self._view
-
-    @property
-    def call_id(self) -> str:
-        """The group's own id of the call."""
-        return self._view.call_id
-
-    @property
-    def direction(self) -> Direction:
-        """Who began it."""
-        return self._view.direction
-
-    @property
-    def state(self) -> CallState:
-        """Where it is in its life."""
-        return self._view.state
-
-    @property
-    def remote_number(self) -> str:
-        """The far end's number."""
-        return self._view.remote_number
-
-    @property
-    def remote_name(self) -> str:
-        """The far end's name, if the service tells it."""
-        return self._view.remote_name
-
-    @property
-    def held(self) -> bool:
-        """Whether we hold it."""
-        return self._view.held
-
-    @property
-    def muted(self) -> bool:
-        """Whether our microphone is off."""
-        return self._view.muted
-
-    @property
-    def media(self) -> MediaState:
-        """Whether sound is connected."""
-        return self._view.media
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this very process has the call's sound."""
-        return self._view.media_host == self._phone.instance
-
-    @property
-    def cause(self) -> Cause | None:
-        """Why it is over, None while it is not."""
-        return self._view.cause
-
-    async def answer(self) -> None:
-        """Answer it here: this window's microphone and loudspeaker are used."""
-        await self._phone.perform(Answer(call_id=self.call_id))
-
-    async def decline(self) -> None:
-        """Refuse it while it rings."""
-        await self._phone.perform(Decline(call_id=self.call_id))
-
-    async def hangup(self) -> None:
-        """End it, in whatever state it is."""
-        await self._phone.perform(Hangup(call_id=self.call_id))
-
-    async def hold(self) -> None:
-        """Put it on hold."""
-        await self._phone.perform(Hold(call_id=self.call_id))
-
-    async def unhold(self) -> None:
-        """Take it off hold."""
-        await self._phone.perform(Unhold(call_id=self.call_id))
-
-    async def mute(self) -> None:
-        """Send silence instead of the microphone."""
-        await self._phone.perform(Mute(call_id=self.call_id))
-
-    async def unmute(self) -> None:
-        """Send the microphone again."""
-        await self._phone.perform(Unmute(call_id=self.call_id))
-
-    async def send_dtmf(self, tones: str) -> None:
-        """Send ``tones``, 1 to 32 of ``0-9*#A-D``."""
-        await self._phone.perform(SendDtmf(call_id=self.call_id, tones=tones))
-
-    async def answered(self) -> None:
-        """Return when it is answered.
-
-        Raises:
-            CallFailed: The far end refused, or did not answer; has its SIP status.
-            CallLost: A process that it needs has died.
-        """
-        await self._phone.until(lambda: self.state not in (CallState.INIT, CallState.RINGING))
-        if self.state is not CallState.ANSWERED and self._view.answered_at is None:
-            raise self._failure()
-
-    async def ended(self) -> Cause:
-        """Return when it is over, and why."""
-        await self._phone.until(lambda: self.state.is_final)
-        return self._view.cause or Cause.LOST
-
-    def _failure(self) -> CallFailed | CallLost:
-        if self.cause is Cause.LOST:
-            return CallLost(self._view.reason or "the call was lost")
-        reason = self._view.reason or (self.cause or "failed").replace("_", " ")
-        return CallFailed(self._view.status, reason)
-
-    def _update(self, view: CallView) -> None:
-        self._view = view
 
 
 class Phone:
@@ -268,18 +128,29 @@ class Phone:
         return call
 
     async def dial(
-        self, number: str, *, caller_id: str = "", headers: Sequence[tuple[str, str]] = ()
+        self,
+        number: str,
+        *,
+        caller_id: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+        transfer_of: str = "",
     ) -> Call:
-        """Call ``number`` and return the call as soon as the service has been asked for it."""
-        action = Dial(target=number, caller_id=caller_id, headers=tuple(headers))
+        """Call ``number`` and return the call as soon as the service has been asked for it.
+
+        ``transfer_of`` is the id of a held call that this one consults about: see :meth:`Call.warm_transfer`.
+        """
+        action = Dial(target=number, caller_id=caller_id, headers=tuple(headers), transfer_of=transfer_of)
         done = await self.perform(action)
         if done.call_id not in self._calls:
             raise CallLost("the leader died as soon as the call began")
         return self._calls[done.call_id]
 
-    async def perform(self, action: Action) -> Done:
-        """Have the leader do ``action``; returns when this window shows its effect."""
-        return await self._agent.perform(action)
+    async def perform(self, action: Action, time: float | None = None) -> Done:
+        """Have the leader do ``action``; returns when this window shows its effect.
+
+        ``time`` is how many seconds to wait; None: the setting ``action_time``.
+        """
+        return await self._agent.perform(action, time)
 
     # -- events ------------------------------------------------------------------------------------------
 
@@ -334,11 +205,11 @@ class Phone:
                 self._emit(f"{view.direction}_call", call)
             case CallChanged(_, view) if view.call_id in self._calls:
                 call = self._calls[view.call_id]
-                call._update(view)
+                call.update(view)
                 self._emit("call_changed", call)
             case CallEnded(view) if view.call_id in self._calls:
                 call = self._calls.pop(view.call_id)
-                call._update(view)
+                call.update(view)
                 self._emit("call_ended", call)
             case LeaderChanged():
                 self._emit("leader_changed", self.snapshot)

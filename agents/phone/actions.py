@@ -14,6 +14,7 @@ from shared.messages import (
     Call,
     CallState,
     Cause,
+    CompleteTransfer,
     Decline,
     Dial,
     Direction,
@@ -25,6 +26,7 @@ from shared.messages import (
     RegistrationState,
     Request,
     SendDtmf,
+    Transfer,
     Unhold,
     Unmute,
 )
@@ -32,6 +34,7 @@ from shared.messages import (
 from .calls import CallRecord
 from .hosts import MediaHosts
 from .term import Term
+from .transfers import Transfers
 
 #: Calls that are not over. Far above what a person can use, far below what would hurt.
 _MOST_CALLS = 50
@@ -42,8 +45,8 @@ _TONES = re.compile(r"[0-9A-Da-d*#]{1,32}")
 class Actions:
     """The handlers, one for each kind of action."""
 
-    def __init__(self, term: Term, hosts: MediaHosts) -> None:
-        self._term, self._hosts = term, hosts
+    def __init__(self, term: Term, hosts: MediaHosts, transfers: Transfers) -> None:
+        self._term, self._hosts, self._transfers = term, hosts, transfers
 
     def begin(self, request: Request, now: float) -> None:
         """Do an action, or raise :exc:`ActionRefused`."""
@@ -63,6 +66,8 @@ class Actions:
                 self._mute(request, action.call_id, isinstance(action, Mute), now)
             case SendDtmf():
                 self._send_dtmf(request, action, now)
+            case Transfer() | CompleteTransfer():
+                self._transfers.begin(request, action, now)
 
     # -- an outbound call: the window's offer, then the INVITE -------------------------------------------
 
@@ -77,6 +82,8 @@ class Actions:
             raise ActionRefused("not_registered", f"no calls can be made now: {detail}")
         if len(term.calls.live()) >= _MOST_CALLS:
             raise ActionRefused("too_busy", f"there are {_MOST_CALLS} calls already")
+        if action.transfer_of:
+            term.calls.get(action.transfer_of, CallState.ANSWERED)
         self._hosts.require(request.instance)
         view = Call(
             call_id=term.new_id(),
@@ -85,6 +92,7 @@ class Actions:
             remote_number=action.target,
             local_number=action.caller_id,
             media_host=request.instance,
+            transfer_of=action.transfer_of,
             started_at=term.wall(now),
         )
         record = term.calls.add(CallRecord(view))

@@ -35,6 +35,7 @@ from .outcomes import Outcomes
 from .presence import Presence
 from .signalling import Signalling
 from .term import AnswerAction, DropLine, Effect, SendSip, TellWindow, Term
+from .transfers import Transfers
 
 
 class PhoneCore:
@@ -75,8 +76,9 @@ class PhoneCore:
             wall_offset=wall_offset,
         )
         self._hosts = MediaHosts(self._term)
-        self._actions = Actions(self._term, self._hosts)
-        self._signalling = Signalling(self._term, self._hosts, self._actions)
+        self._transfers = Transfers(self._term)
+        self._actions = Actions(self._term, self._hosts, self._transfers)
+        self._signalling = Signalling(self._term, self._hosts, self._actions, self._transfers)
         self._inherit(seed, now)
 
     def snapshot(self, version: Version) -> Snapshot:
@@ -187,6 +189,8 @@ class PhoneCore:
         for instance in self._term.presence.silent(now):
             self.window_gone(instance, now)
         self._hosts.tick(now)
+        for record in self._transfers.tick(now):
+            self._actions.end_here(record, Cause.TRANSFERRED, now)
         if self._term.calls.expire(now):
             self._term.has_changed = True
         self._term.user_agent.tick(now)
@@ -197,6 +201,7 @@ class PhoneCore:
         deadlines = (
             term.presence.next_deadline(),
             self._hosts.next_deadline(),
+            self._transfers.next_deadline(),
             term.calls.next_deadline(),
             term.user_agent.next_deadline(),
         )

@@ -3,6 +3,8 @@
 from functools import partial
 
 from agents.sip.events import (
+    DialogRequestDone,
+    DialogRequestReceived,
     InviteReceived,
     ReinviteDone,
     ReinviteReceived,
@@ -31,6 +33,7 @@ from .actions import Actions
 from .calls import CallRecord
 from .hosts import MediaHosts
 from .term import Term
+from .transfers import Transfers
 
 _CAUSES = {
     "remote_bye": Cause.HUNG_UP_THERE,
@@ -54,8 +57,8 @@ _REMEDIES = {
 class Signalling:
     """The handlers, one for each kind of event."""
 
-    def __init__(self, term: Term, hosts: MediaHosts, actions: Actions) -> None:
-        self._term, self._hosts, self._actions = term, hosts, actions
+    def __init__(self, term: Term, hosts: MediaHosts, actions: Actions, transfers: Transfers) -> None:
+        self._term, self._hosts, self._actions, self._transfers = term, hosts, actions, transfers
 
     def session_changed(self, event: SessionEvent, now: float) -> None:
         """Take what happened to one of the user agent's sessions."""
@@ -76,6 +79,10 @@ class Signalling:
                 self._reinvited_by_remote(event, record, now)
             case SessionEnded():
                 self._ended(event, record, now)
+            case DialogRequestDone():
+                self._transfers.answered(event, record, now)
+            case DialogRequestReceived():
+                self._transfers.notified(event, record, now)
             case _:
                 pass  # a confirmation: the call was shown as answered when our 200 left
 
@@ -171,8 +178,10 @@ class Signalling:
         self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
 
     def _ended(self, event: SessionEnded, record: CallRecord, now: float) -> None:
-        self._term.end_call(record, _CAUSES[event.cause], now, status=event.status or 0, reason=event.reason)
+        cause = self._transfers.cause_of(record, _CAUSES[event.cause])
+        self._term.end_call(record, cause, now, status=event.status or 0, reason=event.reason)
         self._term.settle_hangups(record, now)
+        self._transfers.ended(record, now)
 
 
 def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:

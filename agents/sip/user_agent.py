@@ -22,6 +22,7 @@ from .dialog import Endpoint
 from .digest import Credentials
 from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
 from .message import Headers, Request, make_response, parse
+from .refer import refer_to
 from .registration import CloseTransport, Registration, RegistrationChanged, RegistrationState, SendRegister
 from .ringcentral import AgentMessage, Command
 from .sessions import METHODS, Sessions
@@ -214,6 +215,18 @@ class UserAgent:
         request_id = self._sessions.request_in_dialog(session_id, method, now, headers=headers, body=body)
         self._advance(now)
         return request_id
+
+    def refer(self, session_id: str, target: str, now: float, *, replaced: str | None = None) -> str:
+        """Ask the far end to call ``target``, in place of our session ``replaced`` if one is given.
+
+        :class:`DialogRequestDone` with the returned id says whether it will; NOTIFYs say what became of it.
+        """
+        dialog = self._sessions.session(replaced).dialog if replaced is not None else None
+        headers = (
+            ("Refer-To", refer_to(target, self._account.domain, dialog)),
+            ("Referred-By", f"<{self._aor}>"),
+        )
+        return self.request_in_dialog(session_id, "REFER", now, headers=headers)
 
     def agent_command(self, session_id: str, command: Command, body: Mapping[str, str], now: float) -> None:
         """Send RingCentral a command about a call that rings here (to voicemail, forward, reply).

@@ -1,0 +1,129 @@
+"""[core] Transfers of a call's far end: REFER, and what comes of it.
+
+A transfer is done when the service says so (NOTIFY with a final 2xx) or ends the call that was transferred;
+the service then hangs up on us, and if it does not, we do.
+"""
+
+from dataclasses import dataclass
+
+from agents.sip.events import DialogRequestDone, DialogRequestReceived
+from agents.sip.refer import parse_sipfrag
+from shared.errors import ActionRefused, SipError
+from shared.messages import CallState, Cause, CompleteTransfer, Request, Transfer
+
+from .calls import CallRecord
+from .term import Term
+
+#: Seconds that a transfer may take: its target rings for so long.
+_RESULT_TIME = 30.0
+#: Seconds that the service has to hang up after a transfer that succeeded.
+_FAREWELL_TIME = 2.0
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    request: Request
+    record: CallRecord
+    consultation: CallRecord | None
+    refer_id: str
+    deadline: float
+    has_succeeded: bool = False
+
+
+class Transfers:
+    """The transfers that are under way, one a call at most."""
+
+    def __init__(self, term: Term) -> None:
+        self._term = term
+        self._under_way: dict[str, _UnderWay] = {}  # by the transferred call's id
+
+    def begin(self, request: Request, action: Transfer | CompleteTransfer, now: float) -> None:
+        """Ask for a transfer, or raise :exc:`ActionRefused`."""
+        consultation = None
+        if isinstance(action, CompleteTransfer):
+            consultation = self._term.calls.get(action.call_id, CallState.ANSWERED)
+            if not consultation.view.transfer_of:
+                raise ActionRefused("wrong_state", "the call consults about no other")
+            record = self._term.calls.get(consultation.view.transfer_of, CallState.ANSWERED)
+            target = consultation.view.remote_number
+        else:
+            record, target = self._term.calls.get(action.call_id, CallState.ANSWERED), action.target
+        if record.call_id in self._under_way:
+            raise ActionRefused("wrong_state", "the call is being transferred at this moment")
+        replaced = consultation.session_id if consultation else None
+        try:
+            refer_id = self._term.user_agent.refer(record.session_id, target, now, replaced=replaced)
+        except SipError as exc:
+            raise ActionRefused("bad_request", exc.reason) from exc
+        self._under_way[record.call_id] = _UnderWay(
+            request, record, consultation, refer_id, deadline=now + _RESULT_TIME
+        )
+
+    def answered(self, event: DialogRequestDone, record: CallRecord, now: float) -> None:
+        """Take the answer to a request in a dialog: a REFER that is refused ends its transfer."""
+        transfer = self._under_way.get(record.call_id)
+        if transfer is not None and transfer.refer_id == event.request_id and event.status >= 300:
+            self._refuse(transfer, event.status, event.reason, now)
+
+    def notified(self, event: DialogRequestReceived, record: CallRecord, now: float) -> None:
+        """Take a request in a dialog: a NOTIFY says how the transfer goes."""
+        transfer = self._under_way.get(record.call_id)
+        if transfer is None or event.request.method != "NOTIFY":
+            return
+        progress = parse_sipfrag(event.request.body)
+        if progress is None or progress[0] < 200:
+            return
+        if progress[0] >= 300:
+            self._refuse(transfer, *progress, now)
+            return
+        transfer.has_succeeded = True
+        transfer.deadline = now + _FAREWELL_TIME
+
+    def cause_of(self, record: CallRecord, cause: Cause) -> Cause:
+        """Return why a call ended that the far end hung up: perhaps it was transferred."""
+        is_transferred = cause is Cause.HUNG_UP_THERE and self._of(record) is not None
+        return Cause.TRANSFERRED if is_transferred else cause
+
+    def ended(self, record: CallRecord, now: float) -> None:
+        """Take that a call is over: its transfer is done with it, or has failed."""
+        transfer = self._of(record)
+        if transfer is None:
+            return
+        if record.view.cause is not Cause.TRANSFERRED:
+            self._refuse(transfer, 0, "a call ended before it", now)
+            return
+        if record is transfer.record:
+            transfer.has_succeeded, transfer.deadline = True, now + _FAREWELL_TIME
+        calls = (transfer.record, transfer.consultation)
+        if all(call is None or call.view.state.is_final for call in calls):
+            self._finish(transfer, now)
+
+    def tick(self, now: float) -> list[CallRecord]:
+        """Let time pass; return the calls that the service should have hung up after their transfer."""
+        due = [transfer for transfer in self._under_way.values() if transfer.deadline <= now]
+        overdue: list[CallRecord] = []
+        for transfer in due:
+            if not transfer.has_succeeded:
+                self._refuse(transfer, 408, "no word of the transfer", now)
+                continue
+            overdue += [call for call in (transfer.record, transfer.consultation) if call is not None]
+            self._finish(transfer, now)
+        return [call for call in overdue if not call.view.state.is_final]
+
+    def next_deadline(self) -> float | None:
+        """Return when the first transfer has taken too long, or None."""
+        return min((transfer.deadline for transfer in self._under_way.values()), default=None)
+
+    def _of(self, record: CallRecord) -> _UnderWay | None:
+        """Return the transfer that a call has a part in."""
+        transfers = self._under_way.values()
+        return next((one for one in transfers if record in (one.record, one.consultation)), None)
+
+    def _finish(self, transfer: _UnderWay, now: float) -> None:
+        del self._under_way[transfer.record.call_id]
+        self._term.acknowledge(transfer.request, now, transfer.record.call_id)
+
+    def _refuse(self, transfer: _UnderWay, status: int, reason: str, now: float) -> None:
+        del self._under_way[transfer.record.call_id]
+        error = ActionRefused("far_end", f"the transfer failed: {status or ''} {reason}", status or None)
+        self._term.refuse(transfer.request, error, now)

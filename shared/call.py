@@ -1,0 +1,205 @@
+"""One call as a program sees it: its newest state, and verbs that become actions for the leader."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .errors import CallFailed, CallLost
+from .messages import (
+    Action,
+    Answer,
+    CallState,
+    Cause,
+    CompleteTransfer,
+    Decline,
+    Direction,
+    Done,
+    Hangup,
+    Hold,
+    MediaState,
+    Mute,
+    SendDtmf,
+    Transfer,
+    Unhold,
+    Unmute,
+)
+from .messages import Call as CallView
+
+#: Seconds that a transfer may take: its target rings meanwhile.
+TRANSFER_TIME = 35.0
+
+
+class CallOwner(Protocol):
+    """What a call needs of its phone."""
+
+    @property
+    def instance(self) -> str:
+        """The id of this process in the group."""
+
+    async def perform(self, action: Action, time: float | None = None) -> Done:
+        """Have the leader do ``action``."""
+
+    async def dial(self, number: str, *, transfer_of: str) -> "Call":
+        """Begin a call that consults about another."""
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when ``condition`` holds."""
+
+
+class Call:
+    """One call. Its attributes are those of :class:`shared.messages.Call`, always the newest known.
+
+    All verbs raise :exc:`ActionRefused` when nothing was done, and :exc:`OutcomeUnknown` when nobody can
+    know.
+    """
+
+    def __init__(self, phone: CallOwner, view: CallView) -> None:
+        self._phone, self._view = phone, view
+
+    def __repr__(self) -> str:
+        return f"<Call {self.call_id} {self.direction} {self.state} {self.remote_number}>"
+
+    @property
+    def view(self) -> CallView:
+        """All that is known of the call, as an immutable value."""
+        return self._view
+
+    @property
+    def call_id(self) -> str:
+        """The group's own id of the call."""
+        return self._view.call_id
+
+    @property
+    def direction(self) -> Direction:
+        """Who began it."""
+        return self._view.direction
+
+    @property
+    def state(self) -> CallState:
+        """Where it is in its life."""
+        return self._view.state
+
+    @property
+    def remote_number(self) -> str:
+        """The far end's number."""
+        return self._view.remote_number
+
+    @property
+    def remote_name(self) -> str:
+        """The far end's name, if the service tells it."""
+        return self._view.remote_name
+
+    @property
+    def held(self) -> bool:
+        """Whether we hold it."""
+        return self._view.held
+
+    @property
+    def muted(self) -> bool:
+        """Whether our microphone is off."""
+        return self._view.muted
+
+    @property
+    def media(self) -> MediaState:
+        """Whether sound is connected."""
+        return self._view.media
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this very process has the call's sound."""
+        return self._view.media_host == self._phone.instance
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it is over, None while it is not."""
+        return self._view.cause
+
+    async def answer(self) -> None:
+        """Answer it here: this window's microphone and loudspeaker are used."""
+        await self._phone.perform(Answer(call_id=self.call_id))
+
+    async def decline(self) -> None:
+        """Refuse it while it rings."""
+        await self._phone.perform(Decline(call_id=self.call_id))
+
+    async def hangup(self) -> None:
+        """End it, in whatever state it is."""
+        await self._phone.perform(Hangup(call_id=self.call_id))
+
+    async def hold(self) -> None:
+        """Put it on hold."""
+        await self._phone.perform(Hold(call_id=self.call_id))
+
+    async def unhold(self) -> None:
+        """Take it off hold."""
+        await self._phone.perform(Unhold(call_id=self.call_id))
+
+    async def mute(self) -> None:
+        """Send silence instead of the microphone."""
+        await self._phone.perform(Mute(call_id=self.call_id))
+
+    async def unmute(self) -> None:
+        """Send the microphone again."""
+        await self._phone.perform(Unmute(call_id=self.call_id))
+
+    async def transfer(self, target: str) -> None:
+        """Send the far end to ``target``; return when it is answered there, and so is over here."""
+        await self._phone.perform(Transfer(call_id=self.call_id, target=target), TRANSFER_TIME)
+
+    async def warm_transfer(self, target: str) -> "Consultation":
+        """Hold this call and call ``target``; return when that is answered, to be asked about this one.
+
+        Raises:
+            CallFailed, CallLost: ``target`` could not be reached; this call stays on hold.
+        """
+        if not self.held:
+            await self.hold()
+        call = await self._phone.dial(target, transfer_of=self.call_id)
+        await call.answered()
+        return Consultation(self._phone, self, call)
+
+    async def send_dtmf(self, tones: str) -> None:
+        """Send ``tones``, 1 to 32 of ``0-9*#A-D``."""
+        await self._phone.perform(SendDtmf(call_id=self.call_id, tones=tones))
+
+    async def answered(self) -> None:
+        """Return when it is answered.
+
+        Raises:
+            CallFailed: The far end refused, or did not answer; has its SIP status.
+            CallLost: A process that it needs has died.
+        """
+        await self._phone.until(lambda: self.state not in (CallState.INIT, CallState.RINGING))
+        if self.state is not CallState.ANSWERED and self._view.answered_at is None:
+            raise self._failure()
+
+    async def ended(self) -> Cause:
+        """Return when it is over, and why."""
+        await self._phone.until(lambda: self.state.is_final)
+        return self._view.cause or Cause.LOST
+
+    def _failure(self) -> CallFailed | CallLost:
+        if self.cause is Cause.LOST:
+            return CallLost(self._view.reason or "the call was lost")
+        reason = self._view.reason or (self.cause or "failed").replace("_", " ")
+        return CallFailed(self._view.status, reason)
+
+    def update(self, view: CallView) -> None:
+        """Take the newest state. Called by the phone only."""
+        self._view = view
+
+
+class Consultation:
+    """Two calls of which one is asked about the other: the held ``original`` and the new ``call``."""
+
+    def __init__(self, phone: CallOwner, original: Call, call: Call) -> None:
+        self._phone, self.original, self.call = phone, original, call
+
+    async def complete(self) -> None:
+        """Connect the two far ends with each other; both calls are over here."""
+        await self._phone.perform(CompleteTransfer(call_id=self.call.call_id), TRANSFER_TIME)
+
+    async def cancel(self) -> None:
+        """Hang up the new call and take the original off hold."""
+        if not self.call.state.is_final:
+            await self.call.hangup()
+        await self.original.unhold()

@@ -1,0 +1,147 @@
+"""[core] The state of a group, as every window shows it.
+
+Nothing here may ever hold a password, a key or an SDP: a snapshot goes to every window and to logs.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from shared.errors import RefusalCode
+
+from .base import Version, Wire
+
+
+class Direction(StrEnum):
+    """Who began the call."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class CallState(StrEnum):
+    """Where a call is in its life. A call in a final state stays visible for some seconds."""
+
+    INIT = "init"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    DISPOSED = "disposed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can happen to the call."""
+        return self in (CallState.FAILED, CallState.DISPOSED)
+
+
+class Cause(StrEnum):
+    """Why a call is over."""
+
+    TRANSFERRED = "transferred"
+    HUNG_UP_HERE = "hung_up_here"
+    HUNG_UP_THERE = "hung_up_there"
+    CANCELLED = "cancelled"
+    DECLINED = "declined"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    REJECTED = "rejected"
+    NO_MEDIA = "no_media"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+
+
+class MediaState(StrEnum):
+    """What the instance that hosts a call's sound last said of it."""
+
+    NONE = "none"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    FAILED = "failed"
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call as every window shows it. Times are Unix seconds."""
+
+    call_id: str
+    direction: Direction
+    state: CallState
+    remote_number: str
+    remote_name: str = ""
+    local_number: str = ""
+    media_host: str = ""  # instance id of the process whose microphone and speaker the call uses
+    media: MediaState = MediaState.NONE
+    transfer_of: str = ""  # the held call that this one consults about
+    held: bool = False
+    held_by_remote: bool = False
+    muted: bool = False
+    started_at: float = 0.0
+    answered_at: float | None = None
+    ended_at: float | None = None
+    cause: Cause | None = None
+    status: int = 0  # the far end's final SIP status, where one ended the call
+    reason: str = ""
+    session_id: str = ""  # the service's own ids (p-rc-api-ids), for its REST interface
+    party_id: str = ""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One process that joined the group."""
+
+    instance: str
+    name: str
+    pid: int
+    media: bool = False  # whether it can host the sound of a call
+
+
+class RegistrationState(StrEnum):
+    """Where the group's one binding at the registrar is."""
+
+    UNREGISTERED = "unregistered"
+    CONNECTING = "connecting"
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    FAILED = "failed"
+
+
+class Problem(StrEnum):
+    """Why there is no registration: whose move it is."""
+
+    NONE = "none"
+    UNREACHABLE = "unreachable"
+    UNTRUSTED = "untrusted"
+    REFUSED = "refused"
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The group's registration. ``detail`` is one line for people: cause and remedy."""
+
+    state: RegistrationState = RegistrationState.UNREGISTERED
+    problem: Problem = Problem.NONE
+    status: int = 0
+    detail: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a recent action: travels in the snapshot, so that the next leader knows it too."""
+
+    action_id: str
+    refused: RefusalCode | None = None
+    message: str = ""
+    status: int | None = None
+    call_id: str = ""
+
+
+class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=True):
+    """The whole state of the group at ``version``."""
+
+    version: Version
+    group: str
+    leader: str  # instance id
+    number: str = ""  # the extension's own user part
+    registration: Registration = Registration()
+    windows: tuple[Window, ...] = ()
+    calls: tuple[Call, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+    def call(self, call_id: str) -> Call | None:
+        """Return the call of this id, or None."""
+        return next((call for call in self.calls if call.call_id == call_id), None)
