@@ -124,7 +124,8 @@ class Call:
             return
         self.far = leg
         self._sounds[leg.name] = _Sound(sdp)
-        self._record("CALL_ANSWERED", leg=leg.name, instance_id=leg.view().owner)
+        instance_id = leg.phone.instance_id if isinstance(leg, PhoneLeg) else None
+        self._record("CALL_ANSWERED", leg=leg.name, instance_id=instance_id)
         self._cancel_timers()
         for loser in self.callees:
             if loser is not leg:

@@ -6,8 +6,10 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import structlog
 
 from shared.errors import ConfigError, SharedlineError
 from shared.log import configure_logging
@@ -15,6 +17,13 @@ from shared.log import configure_logging
 from .options import Options, add_options, read_options
 from .service import Simulator
 from .settings import DEFAULT_EXTENSIONS, Extension, SimulatorSettings
+
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class _Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +58,8 @@ async def serve(settings: SimulatorSettings) -> None:
     """Run the service until SIGTERM or SIGINT."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
+    _allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C cancels there
             loop.add_signal_handler(number, ending.set)
@@ -59,6 +70,20 @@ async def serve(settings: SimulatorSettings) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody reads it: no reason to die
             print(msgspec.json.encode(line).decode(), flush=True)
         await ending.wait()
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log in one line what nobody else handles, for example that no descriptor is left to accept with."""
+    error = context.get("exception")
+    log.error("loop.failed", reason=str(context.get("message")), error=repr(error) if error else None)
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files as far as we may: each connection is one."""
+    if resource is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # macOS says unlimited, and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

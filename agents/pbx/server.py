@@ -26,6 +26,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _OUTBOX_FRAMES = 256
 _KEEPALIVE = "\r\n\r\n"
+#: Protocol error, no UTF-8, too long (RFC 6455 §7.4.1).
+_BROKEN = frozenset({1002, 1007, 1009})
 
 
 class FlowUser(Protocol):
@@ -77,6 +79,12 @@ class Flow:
         if self._closing is None:
             self.closed_because = reason
             self._closing = asyncio.create_task(self._close(code, reason), name=f"close {self.name}")
+
+    async def finish(self, code: int, reason: str) -> None:
+        """Close, and wait until it is closed: at most two seconds."""
+        self.close(code, reason)
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
 
     def abort(self) -> None:
         """Cut the connection as a network does: without a word."""
@@ -148,8 +156,8 @@ class FlowServer:
     async def close(self) -> None:
         """Close all flows (status 1001) and the port."""
         if self._server is not None:
-            for flow in self.flows.values():
-                flow.closed_because = flow.closed_because or "service stopped"
+            self._server.close(close_connections=False)
+            await asyncio.gather(*(flow.finish(1001, "service stopped") for flow in self.flows.values()))
             self._server.close(close_connections=True)
             await self._server.wait_closed()
 
@@ -174,6 +182,10 @@ class FlowServer:
             await self._read(flow)
         except ConnectionClosed as exc:
             flow.closed_because = flow.closed_because or _why(exc)
+            if exc.sent is not None and not exc.rcvd_then_sent and exc.sent.code in _BROKEN:
+                self._reject(
+                    flow, flow.closed_because, code=None
+                )  # the library closed it for its peer's fault
         finally:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):

@@ -350,8 +350,11 @@ class Simulator:
         self.registrar.tick(now)
         self.drain_registrar()
         for phone in list(self._phones.values()):
-            phone.tick(now)
             self._dirty.add(phone)
+            try:
+                phone.tick(now)
+            except Exception:
+                log.exception("phone.crashed", extension=phone.extension)
         self._pump()
         for key, phone in list(self._phones.items()):
             if phone.is_idle and self.registrar.binding(*key) is None:

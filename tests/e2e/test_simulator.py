@@ -31,6 +31,7 @@ from agents.sip.events import (
 )
 from agents.sip.registration import RegistrationChanged
 from agents.sip.sdp import Sdp
+from shared.clock import monotonic
 from shared.config import load_account
 from shared.errors import ActionRefused, CertificateUntrusted, ConfigError
 from tests.e2e.sip_phone import SipPhone
@@ -326,6 +327,59 @@ def test_all_instances_ring_and_the_losers_are_told_that_another_one_answered(tm
     simulate(tmp_path, story)
 
 
+def test_when_two_phones_answer_at_once_one_has_the_call_and_the_other_is_hung_up(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with (
+            phone_of(simulator) as one,
+            phone_of(simulator) as two,
+            ControlClient.from_directory(simulator.settings.directory) as control,
+        ):
+            robot = await control.call("101")
+            calls = await one.wait(InviteReceived), await two.wait(InviteReceived)
+            answers = [
+                await phone.sound().answer(call.sdp) for phone, call in zip((one, two), calls, strict=True)
+            ]
+            for phone, call, sdp in zip((one, two), calls, answers, strict=True):
+                phone.core.answer(call.session_id, sdp, monotonic())
+            await asyncio.gather(one.flush(), two.flush())
+            ends = [asyncio.create_task(phone.wait(SessionEnded)) for phone in (one, two)]
+            done, pending = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            assert (len(done), len(pending)) == (1, 1)
+            assert (await control.robot(robot.id, until="answered")).state == "answered"
+            await control.hang_up(robot.id)
+            await asyncio.gather(*pending)
+
+    entries = simulate(tmp_path, story)
+    assert len(of(entries, "CALL_ANSWERED")) == 1
+    assert len({entry.leg for entry in of(entries, "BYE", direction="out")}) == 2
+
+
+def test_a_robot_knows_that_it_is_held(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with (
+            phone_of(simulator) as phone,
+            ControlClient.from_directory(simulator.settings.directory) as control,
+        ):
+            robot = await control.call("101")
+            call = await phone.wait(InviteReceived)
+            await answer(phone, call)
+            await phone.wait(SessionConfirmed)
+            await phone.until_connected()
+            assert phone.media is not None
+            sdp = Sdp.parse(phone.media.local_sdp or "")
+            for direction, answered in (("sendonly", "recvonly"), ("sendrecv", "sendrecv")):
+                sdp = sdp.with_direction(direction).with_version(sdp.version + 1)  # type: ignore[arg-type]
+                offer = sdp.encode()
+                await phone.do(lambda now, offer=offer: phone.core.reinvite(call.session_id, offer, now))  # type: ignore[misc]
+                done = await phone.wait(ReinviteDone)
+                assert (done.status, Sdp.parse(done.sdp).direction) == (200, answered)
+                assert (await control.robot(robot.id)).held is (direction == "sendonly")
+            assert phone.media.state == "connected"
+            await control.hang_up(robot.id)
+
+    simulate(tmp_path, story)
+
+
 def test_a_caller_that_gives_up_stops_the_ringing(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         async with phone_of(simulator, "101") as alice, phone_of(simulator, "102") as bob:
@@ -522,7 +576,7 @@ def test_frames_that_are_no_sip_are_answered_or_closed_and_nobody_else_notices(t
             await phone.wait(RegistrationChanged, lambda event: event.state == "registered")
 
     entries = simulate(tmp_path, story)
-    assert len(of(entries, "BAD_FRAME")) >= 4
+    assert len(of(entries, "BAD_FRAME")) == 5
 
 
 def test_a_connection_without_the_subprotocol_is_no_websocket_of_ours(tmp_path: Path) -> None:
