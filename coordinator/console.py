@@ -93,7 +93,8 @@ class Console:
         if snapshot is not None:
             calls = {call.call_id: call.state for call in snapshot.calls}
             windows = [window.instance for window in snapshot.windows]
-            self.say("state", "", calls=calls, windows=windows, **self._version())
+            sound = [window.instance for window in snapshot.windows if window.media]
+            self.say("state", "", calls=calls, windows=windows, sound=sound, **self._version())
 
     def _version(self) -> dict[str, int]:
         return self._phone.version._asdict()

@@ -138,7 +138,8 @@ class PhoneCore:
 
     def host_attached(self, instance: str, _now: float) -> None:
         """Note that a media host takes commands; free the sound of calls that ended before it came."""
-        self._term.presence.host_attached(instance)
+        if self._term.presence.host_attached(instance):
+            self._term.has_changed = True
         for record in self._term.calls:
             if record.view.state.is_final and record.view.media_host == instance:
                 self._term.close_media(record)

@@ -1,5 +1,7 @@
 """[core] Which processes are in the group, and which of them can host sound. Times are seconds."""
 
+import msgspec
+
 from shared.messages import Window
 
 
@@ -18,9 +20,11 @@ class Presence:
         self._windows[window.instance], self._heard[window.instance] = window, now
         return is_news
 
-    def host_attached(self, instance: str) -> None:
-        """Note that ``instance`` can be given media commands."""
+    def host_attached(self, instance: str) -> bool:
+        """Note that ``instance`` can be given media commands; return whether that is news."""
+        is_news = instance not in self._hosts
         self._hosts.add(instance)
+        return is_news
 
     def can_host(self, instance: str) -> bool:
         """Return whether a call's sound can be at ``instance``."""
@@ -46,8 +50,11 @@ class Presence:
         return window.name if window else instance
 
     def windows(self) -> tuple[Window, ...]:
-        """Return all windows, in the order of joining."""
-        return tuple(self._windows.values())
+        """Return all windows, in the order of joining; ``media`` says who can host sound at this moment."""
+        return tuple(
+            msgspec.structs.replace(window, media=window.media and self.can_host(instance))
+            for instance, window in self._windows.items()
+        )
 
     def others(self, instance: str) -> int:
         """Return how many windows there are besides ``instance``."""
