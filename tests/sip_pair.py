@@ -70,6 +70,7 @@ class Pair:
 
     def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each deadline of either end."""
+        self.run()
         end_at = self.now + seconds
         while True:
             deadlines = [

@@ -1,3 +1,4 @@
+import contextlib
 import time
 
 import pytest
@@ -126,7 +127,7 @@ def test_the_repr_shows_no_value() -> None:
         INVITE.replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia", 1),
         INVITE.replace("INVITE sip:bob@sip.test", "INVITE sip:bob @sip.test"),
         INVITE.replace("INVITE sip:bob@sip.test SIP/2.0", "SIP/2.0 999 What"),
-        INVITE.replace("INVITE sip:bob@sip.test SIP/2.0", "SIP/2.0 ٢٠٠ OK"),
+        INVITE.replace("INVITE sip:bob@sip.test SIP/2.0", "SIP/2.0 \u0662\u0660\u0660 OK"),
         INVITE.replace("X-Odd:  spaced ", "no colon"),
         INVITE.replace("X-Odd:", "X Odd:"),
         INVITE.replace("X-Odd:  spaced ", ": no name"),
@@ -142,7 +143,7 @@ def test_the_repr_shows_no_value() -> None:
         frame(CSeq="x INVITE"),
         frame(CSeq="4294967296 INVITE"),
         frame(CSeq="9" * 5000 + " INVITE"),
-        frame(CSeq="٧ INVITE"),
+        frame(CSeq="\u0667 INVITE"),
         INVITE + "x" * MAX_FRAME_CHARS,
     ],
 )
@@ -157,16 +158,15 @@ def test_empty_lines_before_a_message_are_passed_over() -> None:
 
 @pytest.mark.parametrize("bad", ["a\r\nContact: <sip:eve@evil>", "a\nb", "a\rb", "a\0b"])
 def test_a_value_cannot_break_out_of_its_line(bad: str) -> None:
-    for build in (
-        lambda: Request("INVITE", "sip:a", Headers([("X-Name", bad)])),
-        lambda: Request("INVITE", "sip:a", Headers([(f"X-{bad}", "value")])),
-        lambda: Request("INVITE", bad, Headers()),
-        lambda: Request(bad, "sip:a", Headers()),
+    for message in (
+        Request("INVITE", "sip:a", Headers([("X-Name", bad)])),
+        Request("INVITE", "sip:a", Headers([(f"X-{bad}", "value")])),
+        Request("INVITE", bad, Headers()),
+        Request(bad, "sip:a", Headers()),
+        Response(200, bad, Headers()),
     ):
         with pytest.raises(SipError):
-            build().encode()
-    with pytest.raises(SipError):
-        Response(200, bad, Headers()).encode()
+            message.encode()
 
 
 @pytest.mark.parametrize(
@@ -239,10 +239,8 @@ def test_no_damage_makes_the_parser_raise_anything_else(junk: str, at: int, cut:
     try:
         message = parse(damaged)
         for read in (lambda: message.via, lambda: message.from_, lambda: message.to, message.encode):
-            try:
+            with contextlib.suppress(SipError):
                 read()
-            except SipError:
-                pass
     except SipError:
         pass
 
@@ -257,9 +255,7 @@ def test_a_hostile_value_takes_linear_time(filler: str) -> None:
     except SipError:
         return
     for name in ("via", "from_", "to"):
-        try:
+        with contextlib.suppress(SipError):
             getattr(message, name)
-        except SipError:
-            pass
     # Quadratic would be minutes.
     assert time.process_time() - started < 2.0

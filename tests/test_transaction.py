@@ -61,7 +61,7 @@ def test_a_request_is_sent_once_and_times_out_after_32_seconds() -> None:
 
 
 def test_each_answer_is_reported_and_the_final_one_ends_the_transaction() -> None:
-    core, options, key = started("OPTIONS")
+    core, options, _key = started("OPTIONS")
 
     core.receive(answer(options, 100), 1.0)
     core.receive(answer(options, 200), 2.0)
@@ -85,7 +85,7 @@ def test_a_provisional_answer_does_not_stop_the_clock_of_other_requests() -> Non
 
 
 def test_a_provisional_answer_lets_an_invite_ring_for_ever() -> None:
-    core, invite, key = started("INVITE")
+    core, invite, _key = started("INVITE")
 
     core.receive(answer(invite, 180), 1.0)
     core.effects()
@@ -105,7 +105,7 @@ def test_an_answer_to_nothing_we_sent_is_dropped(wrong: str) -> None:
 
 
 def test_a_failed_invite_is_acknowledged_here() -> None:
-    core, invite, key = started("INVITE")
+    core, invite, _key = started("INVITE")
 
     core.receive(answer(invite, 486), 1.0)
 
@@ -237,7 +237,7 @@ def test_a_cancel_names_its_invite() -> None:
 
 
 def test_a_lost_connection_ends_all_and_says_so() -> None:
-    core, invite, key = started("INVITE")
+    core, _invite, key = started("INVITE")
     core.receive(request("OPTIONS", "z9hG4bK-5"), 0.0)
     core.effects()
 

@@ -328,6 +328,8 @@ class UserAgent:
 
     def _take_request(self, key: TransactionKey, request: Request, now: float) -> None:
         status = 200 if request.method in METHODS else 405
+        if request.method in ("BYE", "UPDATE"):
+            status = 481  # those of a call never come here
         headers = [_ALLOW] if status == 405 or request.method == "OPTIONS" else []
         # Inside a dialog To has its tag already, and this one is not used.
         response = make_response(request, status, to_tag=self._new_id(), headers=headers)
@@ -353,7 +355,7 @@ class UserAgent:
         call = self._agent_calls[session_id]
         message = call.reply(command, {"Cln": self._account.authorization_id, **body})
         uri = f"sip:{call.sender}"
-        request = Request("MESSAGE", uri, Headers(), message.encode())
+        request = Request("MESSAGE", uri, Headers(), f"{message.encode()}\r\n")
         fields = {
             "Via": self._endpoint.via(self._new_id()),
             "Max-Forwards": "70",
