@@ -8,7 +8,7 @@ from functools import partial
 
 from agents.sip.sdp import Direction as SdpDirection
 from agents.sip.sdp import Sdp
-from shared.errors import ActionRefused, SipError
+from shared.errors import ActionRefused
 from shared.messages import (
     Answer,
     Call,
@@ -115,9 +115,9 @@ class Actions:
             record.session_id = term.user_agent.invite(
                 action.target, done.sdp, caller_id=action.caller_id or None, headers=action.headers, now=now
             )
-        except SipError as exc:
-            term.end_call(record, Cause.REJECTED, now, reason=exc.reason)
-            term.refuse(request, ActionRefused("bad_request", exc.reason), now)
+        except ActionRefused as exc:
+            term.end_call(record, Cause.REJECTED, now, reason=exc.message)
+            term.refuse(request, exc, now)
             return
         term.acknowledge(request, now, record.call_id)
 
@@ -191,25 +191,27 @@ class Actions:
         if record.view.held == held:
             term.acknowledge(request, now, call_id)
             return
-        record.changing = request
+        offer = _redirected(record.local_sdp, "sendonly" if held else "sendrecv")
+        term.user_agent.reinvite(record.session_id, offer, now)  # may refuse, and then nothing has changed
+        record.local_sdp, record.changing = offer, request
         if held:
-            # Silence first: nothing that is said from now on may reach the far end.
+            # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.
             self.shape(record, held=True, now=now)
-        record.local_sdp = _redirected(record.local_sdp, "sendonly" if held else "sendrecv")
-        term.user_agent.reinvite(record.session_id, record.local_sdp, now)
 
     def _mute(self, request: Request, call_id: str, muted: bool, now: float) -> None:
         record = self._term.calls.get(call_id, CallState.ANSWERED)
         self._hosts.shape(
             record,
             muted=muted,
-            held=record.view.held,
+            held=record.told_held,
             then=partial(self._muted, request, record, muted),
             now=now,
         )
 
     def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
-        if not done.error:
+        if done.error:
+            record.told_muted = record.view.muted
+        else:
             self._term.change(record, muted=muted)
         self._settle(request, record, done, now)
 
@@ -228,7 +230,7 @@ class Actions:
 
     def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
         """Tell a call's host whether it is held. If it cannot do it, it is gone, and noticed elsewhere."""
-        self._hosts.shape(record, muted=record.view.muted, held=held, then=lambda _done, _now: None, now=now)
+        self._hosts.shape(record, muted=record.told_muted, held=held, then=lambda _done, _now: None, now=now)
 
 
 def _redirected(local_sdp: str, direction: SdpDirection) -> str:

@@ -20,6 +20,10 @@ class CallRecord:
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
     changing: Request | None = None  # the hold or unhold under way
+    told_muted: bool = (
+        False  # what the media host was told last: ahead of the view while a change is under way
+    )
+    told_held: bool = False
     hangups: list[Request] = field(default_factory=list)  # whoever waits for the end
     removed_at: float | None = None  # when an ended call leaves the table
 

@@ -72,6 +72,7 @@ class MediaHosts:
 
     def shape(self, record: CallRecord, *, muted: bool, held: bool, then: Then, now: float) -> None:
         """Let a call's sound pass or not."""
+        record.told_muted, record.told_held = muted, held
         command = ShapeMedia(
             epoch=self._term.epoch,
             command_id=self._term.new_id(),
