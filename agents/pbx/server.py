@@ -182,10 +182,9 @@ class FlowServer:
             await self._read(flow)
         except ConnectionClosed as exc:
             flow.closed_because = flow.closed_because or _why(exc)
-            if exc.sent is not None and not exc.rcvd_then_sent and exc.sent.code in _BROKEN:
-                self._reject(
-                    flow, flow.closed_because, code=None
-                )  # the library closed it for its peer's fault
+            if not flow.is_closing and not exc.rcvd_then_sent and exc.sent and exc.sent.code in _BROKEN:
+                # The library closed it, for its peer's fault.
+                self._reject(flow, flow.closed_because, code=None)
         finally:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
