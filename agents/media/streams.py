@@ -131,9 +131,15 @@ class ReceiveReport:
         self.highest = 0  # extended by the number of wraps
         self.jitter = 0.0  # in units of the RTP clock
         self.received = 0
+        self._rate_hz = RATE_HZ
         self._base = 0
         self._transit: float | None = None
         self._last = (0, 0)  # expected and received at the previous report
+
+    @property
+    def jitter_seconds(self) -> float:
+        """The jitter, in seconds."""
+        return self.jitter / self._rate_hz
 
     @property
     def lost(self) -> int:
@@ -150,6 +156,7 @@ class ReceiveReport:
         self.highest = max(self.highest, extend(packet.sequence, self.highest))
         if rate_hz is None:
             return
+        self._rate_hz = rate_hz
         transit = now * rate_hz - packet.timestamp
         if self._transit is not None:
             change = abs(transit - self._transit)

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -29,6 +30,7 @@ CONNECT_SECONDS = 15.0
 DEAD_AFTER_SECONDS = 15.0
 REPORT_FRAMES = 100
 _MAX_CATCH_UP_FRAMES = 10
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ def _ignore(_value: object) -> None:
     return None
 
 
+def _tell(callback: Callable[[_Value], None], value: _Value) -> None:
+    """Call a program's callback: what it raises is logged, and does not end the connection that called it."""
+    try:
+        callback(value)
+    except Exception:
+        log.exception("media.callback_failed")
+
+
 class WebRtcSession:
     """One call's sound. See :class:`.base.MediaSession` for what each method promises.
 
@@ -60,9 +70,8 @@ class WebRtcSession:
         on_state: Called with each new state, from the event loop.
         on_tone: Called once for each key that the far end presses.
         connect_timeout: Seconds until a connection that does not come up has ``failed``.
-        dead_after: Seconds without any packet of the far end until the connection has ``failed`` (at most 1.4
-        times
-            that, as consent is asked for at intervals).
+        dead_after: Seconds without any packet of the far end until the connection has ``failed``; it may take
+            half as long again, as consent is asked for at intervals.
     """
 
     def __init__(
@@ -117,7 +126,7 @@ class WebRtcSession:
             max(report.lost, 0),
             jitter.late,
             jitter.skipped,
-            report.jitter / 48000,
+            report.jitter_seconds,
         )
 
     async def offer(self) -> str:
@@ -225,6 +234,7 @@ class WebRtcSession:
         except BaseException:
             await link.close()
             raise
+        await self._check_not_closed_meanwhile(link)
         return link
 
     def _describe(self, link: Link, remote: sdp.RemoteAudio | None = None) -> str:
@@ -252,8 +262,6 @@ class WebRtcSession:
         """Make ``link`` the session's connection, in place of an older one."""
         old, self._link = self._link, link
         await self._stop_clock()
-        # A new connection is a new stream (RFC 3550 §8): its numbers start again, so its keys are never used
-        # twice.
         self._send = SendStream(
             remote.audio_codec(),
             remote.event_codec(),
@@ -261,21 +269,29 @@ class WebRtcSession:
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(31),
         )
-        self._receive = ReceiveStream(remote.codecs + (sdp.OFFERED if offered else ()), self._on_tone)
+        codecs = remote.codecs + (sdp.OFFERED if offered else ())
+        self._receive = ReceiveStream(codecs, lambda tone: _tell(self._on_tone, tone))
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
         await link.start(remote, within=self._connect_timeout)
         if old is not None:
             await old.close()
+        await self._check_not_closed_meanwhile(link)
+
+    async def _check_not_closed_meanwhile(self, link: Link) -> None:
+        if self._ended:
+            await link.close()
+            self._check_open()
 
     def _set_state(self, state: MediaState) -> None:
         if state != self._state and not self._ended:
             self._state = state
-            self._on_state(state)
+            _tell(self._on_state, state)
 
     def _link_changed(self, state: str) -> None:
         if state == "connected" and self._clock is None:
             self._clock = asyncio.create_task(self._run_clock(), name="media-clock")
+            self._clock.add_done_callback(self._clock_ended)
             self._set_state("connected")
         elif state == "failed":
             self._set_state("failed")
@@ -283,6 +299,12 @@ class WebRtcSession:
         elif state == "gone":
             self._set_state("closed")
             self._tones_sent.set()
+
+    def _clock_ended(self, clock: asyncio.Task[None]) -> None:
+        if not clock.cancelled() and (exc := clock.exception()) is not None:
+            # A codec that fails must not leave a call that looks alive and is silent.
+            log.error("media.clock_failed", exc_info=exc)
+            self._set_state("failed")
 
     def _packet_received(self, data: bytes) -> None:
         packet = RtpPacket.decode(data)

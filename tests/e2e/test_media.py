@@ -456,6 +456,40 @@ def test_a_source_and_a_sink_that_break_do_not_take_the_call_down() -> None:
     asyncio.run(main())
 
 
+def test_a_callback_that_raises_does_not_end_the_connection() -> None:
+    async def main() -> None:
+        def broken(_what: str) -> None:
+            raise RuntimeError("a bug in a program")
+
+        ear, far_ear = Ear(), Ear()
+        ours = WebRtcSession(ToneSource(440), ear, addresses=LOOPBACK, on_state=broken, on_tone=broken)
+        far = WebRtcSession(ToneSource(880), far_ear, addresses=LOOPBACK)
+        try:
+            await far.apply(await ours.answer(await far.offer()))
+            await ear.hears(hears_tone(880))
+            await far.dtmf("1")
+            await ear.hears(hears_tone(880))
+            await far_ear.hears(hears_tone(440))
+        finally:
+            await far.close()
+            await ours.close()
+
+    asyncio.run(main())
+
+
+def test_closing_in_the_middle_of_an_answer_leaves_nothing_open() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            answering = asyncio.create_task(both.other.answer(await both.one.offer()))
+            await asyncio.sleep(0)
+            await both.other.close()
+            with pytest.raises(MediaError, match="closed"):
+                await answering
+            assert both.other._link is None
+
+    asyncio.run(main())
+
+
 def test_frames_keep_real_time_without_drift() -> None:
     async def main() -> None:
         async with pair() as both:
