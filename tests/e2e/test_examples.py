@@ -1,0 +1,123 @@
+"""Each example as a user runs it: a program of its own, against a simulated service."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+from coordinator.supervisor import Supervisor
+
+PROJECT = Path(__file__).parents[2]
+EXAMPLES = PROJECT / "examples"
+
+
+async def start_example(name: str, directory: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Start an example in ``directory``, where the service's files are, too."""
+    environ = {
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        "SHAREDLINE_RUNTIME_DIR": str(directory / "run"),
+        "SHAREDLINE_STATE_DIR": str(directory / "state"),
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(EXAMPLES / name),
+        *arguments,
+        cwd=directory,
+        env=os.environ | environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def line_with(process: asyncio.subprocess.Process, text: str) -> str:
+    """Return the next line of a process that contains ``text``."""
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        while line := await process.stdout.readline():
+            if text in line.decode():
+                return line.decode()
+    assert process.stderr is not None
+    raise AssertionError(f"no line with {text!r}: {(await process.stderr.read()).decode()}")
+
+
+def ledger(directory: Path) -> str:
+    """Return what reached the service."""
+    return (directory / "service" / "ledger.ndjson").read_text()
+
+
+def test_eight_lines_call_hold_consult_and_connect_two_robots(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Supervisor() as supervisor:
+            await supervisor.start_simulator(str(tmp_path / "service"))
+            program = await start_example("eight_lines.py", tmp_path)
+            output, errors = await asyncio.wait_for(program.communicate(), 40)
+            assert program.returncode == 0, errors.decode()
+            assert "transferred" not in errors.decode()
+            assert re.search(r"Version\(epoch=1, sequence=\d+\)", output.decode())
+
+    asyncio.run(story())
+    assert '"REFER"' in ledger(tmp_path)
+
+
+def test_readme_shows_the_program_that_is_run_here() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    program = (EXAMPLES / "eight_lines.py").read_text()
+    block = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert block is not None
+    lines = [line.strip() for line in block[1].splitlines() if line.strip()]
+    assert len(lines) == 8
+    for line in lines[2:7]:
+        assert line in program
+    assert lines[0] in program
+    assert lines[1].replace('"service/101.json"', "account") in program
+    assert lines[7].removesuffix(" ...") in program
+
+
+def test_of_two_kiosks_exactly_one_answers(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Supervisor() as supervisor:
+            await supervisor.start_simulator(str(tmp_path / "service"))
+            kiosks = [
+                await start_example("kiosk.py", tmp_path, "service/101.json", name) for name in ("north", "south")
+            ]
+            try:
+                await line_with(kiosks[0], "north is the")
+                await line_with(kiosks[1], "south is the")
+                caller = await supervisor.start_window("callers", str(tmp_path / "service/102.json"), "caller")
+                await caller.wait_for(lambda line: line.get("state") == "registered")
+                assert (await caller.do("call 101"))["event"] == "done"
+                said = await asyncio.gather(*(line_with(kiosk, ": ") for kiosk in kiosks))
+                assert sum("talking to" in line for line in said) == 1
+                assert sum("not mine" in line for line in said) == 1
+            finally:
+                for kiosk in kiosks:
+                    kiosk.terminate()
+                await asyncio.gather(*(kiosk.communicate() for kiosk in kiosks))
+
+    asyncio.run(story())
+
+
+def test_the_wallboard_shows_the_calls_of_others_without_leading(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Supervisor() as supervisor:
+            await supervisor.start_simulator(str(tmp_path / "service"))
+            board = await start_example("wallboard.py", tmp_path)
+            try:
+                environ = {
+                    "SHAREDLINE_RUNTIME_DIR": str(tmp_path / "run"),
+                    "SHAREDLINE_STATE_DIR": str(tmp_path / "state"),
+                }
+                account = str(tmp_path / "service/101.json")
+                window = await supervisor.start_window("front-desk", account, "desk", **environ)
+                await window.wait_for(lambda line: line.get("state") == "registered")
+                assert (await window.do("call 199"))["event"] == "done"
+                await line_with(board, "199 answered")
+                assert (await window.do("hangup"))["event"] == "done"
+                await line_with(board, "199 disposed")
+            finally:
+                board.terminate()
+                await board.communicate()
+
+    asyncio.run(story())
