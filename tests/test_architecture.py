@@ -94,6 +94,7 @@ def test_what_coordinator_exports_is_what_programs_were_promised() -> None:
         "Cause",
         "CertificateUntrusted",
         "ConfigError",
+        "Consultation",
         "Direction",
         "GroupError",
         "MediaError",
