@@ -18,6 +18,10 @@ from .transaction import (
     Transactions,
 )
 
+Pairs = Iterable[tuple[str, str]]
+"""Header fields: names and values."""
+
+SDP_TYPE = ("Content-Type", "application/sdp")
 Output = Send | SessionEvent | RequestReceived | ResponseReceived | TimedOut
 Pending = RequestReceived | ResponseReceived | AckReceived | TimedOut
 

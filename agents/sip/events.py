@@ -5,11 +5,25 @@ Bodies and messages are left out of the repr: they hold keys of the sound.
 """
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Literal
 
 from .message import Request, Response
 from .sdp import Direction
 from .transaction import TransactionKey
+
+
+class SessionState(Enum):
+    """Where a session is; the ways between are drawn in :mod:`.session`."""
+
+    CALLING = auto()
+    PROCEEDING = auto()
+    RINGING = auto()
+    ANSWERED = auto()
+    CONFIRMED = auto()
+    ENDING = auto()
+    ENDED = auto()
+
 
 EndCause = Literal[
     "remote_bye",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ActionRefused
 
 from .answer import UnacknowledgedAnswer
-from .context import Context
+from .context import SDP_TYPE, Context
 from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived
 from .message import Request, Response
 from .sdp import direction_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .session import Session
 
 _MAX_GLARES = 4
-_SDP_TYPE = ("Content-Type", "application/sdp")
 
 
 class Renegotiation:
@@ -51,7 +50,7 @@ class Renegotiation:
     def accept(self, sdp: str, now: float) -> None:
         """Answer the peer's re-INVITE or UPDATE with ``sdp``."""
         key, request = self._take_incoming()
-        fields = [("Contact", self._context.endpoint.contact), _SDP_TYPE]
+        fields = [("Contact", self._context.endpoint.contact), SDP_TYPE]
         response = self._context.respond(key, request, 200, now, headers=fields, body=sdp)
         if request.method == "INVITE":
             self._answer = UnacknowledgedAnswer(
@@ -144,7 +143,7 @@ class Renegotiation:
 
     def _send(self, now: float) -> None:
         self._attempts, self._is_waiting, self._is_queued = 1, False, False
-        self._request = self._session.next_request("INVITE", headers=[_SDP_TYPE], body=self._sdp)
+        self._request = self._session.next_request("INVITE", headers=[SDP_TYPE], body=self._sdp)
         self._context.send_request(self._request, self._session.session_id, "reinvite", now)
 
     def _wait(self, now: float) -> None:

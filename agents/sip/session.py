@@ -9,45 +9,30 @@ A session is driven by :class:`.sessions.Sessions`, which finds it for a message
 still looks after its transactions for 32 s: a 2xx that crossed our CANCEL is acknowledged and hung up.
 """
 
-from collections.abc import Iterable, Mapping
-from enum import Enum, auto
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from shared.errors import ActionRefused, SipError
 
 from .answer import UnacknowledgedAnswer
-from .context import Context
+from .context import SDP_TYPE, Context, Pairs
 from .dialog import Dialog
 from .events import (
-    DialogRequestDone,
     DialogRequestReceived,
     EndCause,
     SessionAnswered,
     SessionConfirmed,
     SessionEnded,
     SessionProgress,
+    SessionState,
 )
+from .inside import InsideRequests
 from .message import Headers, Request, Response
 from .reason import reason_of
 from .reinvite import Renegotiation
 from .ringcentral import api_ids
 from .timers import TIMEOUT
 from .transaction import TransactionKey
-
-Pairs = Iterable[tuple[str, str]]
-SDP_TYPE = ("Content-Type", "application/sdp")
-
-
-class SessionState(Enum):
-    """Where a session is; see the module."""
-
-    CALLING = auto()
-    PROCEEDING = auto()
-    RINGING = auto()
-    ANSWERED = auto()
-    CONFIRMED = auto()
-    ENDING = auto()
-    ENDED = auto()
 
 
 class Session:
@@ -65,9 +50,7 @@ class Session:
         self._wants_end = False  # hung up here before that was possible
         self._ack: Request | None = None
         self._answer: UnacknowledgedAnswer | None = None
-        self._requests: dict[
-            str, tuple[Request, int]
-        ] = {}  # ours in the dialog: request id -> (request, attempt)
+        self._inside = InsideRequests(context, self)
         self.renegotiation = Renegotiation(context, self)
 
     @property
@@ -153,11 +136,7 @@ class Session:
     def request(self, method: str, now: float, *, headers: Pairs = (), body: str = "") -> str:
         """Send another request in the dialog (INFO, REFER); return its id for :class:`DialogRequestDone`."""
         self._require(SessionState.CONFIRMED, SessionState.ANSWERED)
-        request_id = self._context.new_id()
-        request = self.next_request(method, headers=headers, body=body)
-        self._requests[request_id] = (request, 1)
-        self._context.send_request(request, self.session_id, f"request {request_id}", now)
-        return request_id
+        return self._inside.start(method, now, headers=headers, body=body)
 
     def next_request(self, method: str, *, headers: Pairs = (), body: str = "") -> Request:
         """Return the dialog's next request, numbered, without sending it."""
@@ -180,10 +159,10 @@ class Session:
             # The peer has stopped ringing. A 2xx that crossed is looked after below, unheard by the user.
             if response.is_final and response.status < 300:
                 self.end("local_cancel", None, "", now)
-        elif response.is_final and role == "bye":
+        elif role == "bye":
             self._bye_answered(response, now)
-        elif response.is_final:
-            self._request_answered(role.removeprefix("request "), response, now)
+        else:
+            self._inside.receive_response(role.removeprefix("request "), response, now)
 
     def timed_out(self, role: str, now: float, *, is_transport: bool) -> None:
         """Take that no answer will come."""
@@ -195,10 +174,8 @@ class Session:
             self.end("local_bye", None, reason, now)
         elif role == "reinvite":
             self.renegotiation.timed_out(status, reason, now)
-        elif role.startswith("request "):
-            request_id = role.removeprefix("request ")
-            self._requests.pop(request_id, None)
-            self._context.emit(DialogRequestDone(self.session_id, request_id, status, reason, None))
+        else:
+            self._inside.timed_out(role.removeprefix("request "), status, reason)
 
     def receive_request(self, key: TransactionKey, request: Request, now: float) -> None:
         """Take a request in the dialog (§12.2.2)."""
@@ -270,9 +247,7 @@ class Session:
         if self.state is SessionState.ENDED:
             return
         self.renegotiation.terminated(now)
-        for request_id in self._requests:
-            self._context.emit(DialogRequestDone(self.session_id, request_id, 487, "Call Ended", None))
-        self._requests.clear()
+        self._inside.terminated()
         self.state = SessionState.ENDED
         for name in ("answer", "reinvite"):
             self._context.timers.cancel((self.session_id, name))
@@ -325,15 +300,9 @@ class Session:
             fields.insert(0, ("Contact", self._context.endpoint.contact))
         if sdp:
             fields.append(SDP_TYPE)
+        tag, request, key = self.local_tag, self.invite, self._invite_key
         return self._context.respond(
-            self._invite_key,
-            self.invite,
-            status,
-            now,
-            reason=reason,
-            to_tag=self.local_tag,
-            headers=fields,
-            body=sdp,
+            key, request, status, now, reason=reason, to_tag=tag, headers=fields, body=sdp
         )
 
     def _invite_answered(self, response: Response, now: float) -> None:
@@ -411,6 +380,8 @@ class Session:
         self._context.send_request(self._bye_request, self.session_id, "bye", now)
 
     def _bye_answered(self, response: Response, now: float) -> None:
+        if not response.is_final:
+            return
         again = self._context.answer_challenge(self._bye_request, response, self._attempts["bye"])
         if again is not None and self.dialog is not None:
             self._attempts["bye"] += 1
@@ -419,19 +390,6 @@ class Session:
         else:
             # Whatever the answer, the session is over (§15.1.1); 481 says that the peer knew already.
             self.end("local_bye", response.status, response.reason, now)
-
-    def _request_answered(self, request_id: str, response: Response, now: float) -> None:
-        request, attempt = self._requests.pop(request_id, (None, 0))
-        if request is None:
-            return
-        again = self._context.answer_challenge(request, response, attempt)
-        if again is not None and self.dialog is not None:
-            self.dialog = self.dialog.sent(again)
-            self._requests[request_id] = (again, attempt + 1)
-            self._context.send_request(again, self.session_id, f"request {request_id}", now)
-            return
-        done = DialogRequestDone(self.session_id, request_id, response.status, response.reason, response)
-        self._context.emit(done)
 
     def _remote_bye(self, request: Request, now: float) -> None:
         if self.state is SessionState.RINGING:

@@ -16,12 +16,12 @@ from shared.errors import ActionRefused, SipError
 
 from .address import NameAddr
 from .authentication import Authenticator
-from .context import Context, Output, Pending
+from .context import SDP_TYPE, Context, Output, Pairs, Pending
 from .dialog import Endpoint
-from .events import InviteReceived
+from .events import InviteReceived, SessionState
 from .message import Headers, Message, Request, Response, make_response
 from .ringcentral import api_ids
-from .session import SDP_TYPE, Pairs, Session, SessionState
+from .session import Session
 from .transaction import AckReceived, RequestReceived, ResponseReceived, TransactionKey
 
 #: What a phone answers with anything but 405.
