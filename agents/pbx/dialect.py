@@ -16,6 +16,11 @@ from .accounts import Subscriber, canonical
 _SERVICE = "#996016"
 
 
+def has_to_tag(request: Request) -> bool:
+    """Return whether a request belongs to a dialog, even if its To cannot be read."""
+    return ";tag=" in (request.headers.get("To") or "").lower().replace(" ", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, as the called party sees it. ``number`` is as dialled; ``name`` may be empty."""

@@ -23,7 +23,7 @@ from agents.sip.transaction import RequestReceived, Send
 from shared.errors import SipError
 
 from .accounts import Subscriber
-from .dialect import Caller, CallName, agent_message
+from .dialect import Caller, CallName, agent_message, has_to_tag
 from .gate import Gate, Verdict
 from .legs import Ends, Leg
 from .phone_leg import PhoneLeg
@@ -192,7 +192,7 @@ class Phone:
         self._senders[via.branch, via.sent_by, request.cseq.number] = sender
         while len(self._senders) > _REMEMBERED_REQUESTS:
             self._senders.popitem(last=False)
-        if flow == self.flow and request.method not in ("ACK", "CANCEL") and request.to.tag is not None:
+        if flow == self.flow and request.method not in ("ACK", "CANCEL") and has_to_tag(request):
             for leg in self.legs.values():
                 if leg.sip_call_id == request.call_id:
                     leg.settle()
@@ -235,16 +235,17 @@ class Phone:
             self.sessions.reject(session, 407, now, headers=[("Proxy-Authenticate", challenge)])
         elif verdict is Verdict.WRONG or user != self.subscriber.authorization_id:
             self.sessions.reject(session, 403, now)
+        elif (dialled := _dialled(event.request)) is None:
+            self.sessions.reject(session, 400, now)
         else:
-            self._place(event)
+            self._place(event, dialled)
         exchange.changed(self)
 
-    def _place(self, event: sip.InviteReceived) -> None:
+    def _place(self, event: sip.InviteReceived, dialled: str) -> None:
         request = event.request
         name = CallName(self.exchange.new_id())
         leg = PhoneLeg(self, event.session_id, request.call_id, name, is_caller=True)
         self.legs[event.session_id] = leg
-        dialled = Uri.parse(request.uri).user or ""
         leg.number = self.subscriber.extension.direct_number
         leg.ends = self.exchange.place(leg, dialled, event.sdp, self._caller_of(request), name)
 
@@ -283,5 +284,13 @@ class Phone:
             facts |= {"leg": leg.name, "call": leg.call_name}
         if isinstance(message, Response):
             return facts | {"method": message.cseq.method, "status": message.status, "reason": message.reason}
-        kind = ("reinvite" if message.to.tag else "initial") if message.method == "INVITE" else None
+        kind = ("reinvite" if has_to_tag(message) else "initial") if message.method == "INVITE" else None
         return facts | {"via_host": message.via.sent_by, "kind": kind}
+
+
+def _dialled(request: Request) -> str | None:
+    """Return the number that is called; None if the Request-URI cannot be read."""
+    try:
+        return Uri.parse(request.uri).user or ""
+    except SipError:
+        return None

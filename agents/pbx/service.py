@@ -29,13 +29,14 @@ from .accounts import NumberPlan, account_path, make_subscribers, write_accounts
 from .authority import server_context
 from .calls import Call, Cancel
 from .desk import Desk
-from .dialect import Caller, CallName
+from .dialect import Caller, CallName, has_to_tag
 from .gate import Gate
 from .ledger import Entry, Ledger
 from .legs import Leg
 from .phones import Phone
 from .registrar import Limits, Registrar
 from .robots import Robots
+from .salvage import bad_request
 from .server import FlowServer
 from .settings import SimulatorSettings
 
@@ -200,6 +201,7 @@ class Simulator:
         except SipError as exc:
             log.warning("flow.bad_message", flow=flow, reason=exc.reason)
             self.bad_frame(flow, exc.reason)
+            self._answer_badly(flow, message, exc.reason)
         except SharedlineError as exc:
             log.warning("flow.message_failed", flow=flow, reason=str(exc))
         except Exception:
@@ -273,13 +275,20 @@ class Simulator:
         elif isinstance(message, Request):
             self._turn_away(flow, message)
 
+    def _answer_badly(self, flow: str, message: Message, reason: str) -> None:
+        """Answer 400 where nobody else has: a phone's sessions do so themselves."""
+        by_sessions = flow in self._phone_of and isinstance(message, Request) and message.method != "REGISTER"
+        answer = None if by_sessions else bad_request(message.encode(), reason)
+        if answer is not None:
+            self.send(flow, answer)
+
     def _turn_away(self, flow: str, request: Request) -> None:
         """Answer who has not registered: nothing but REGISTER is for strangers."""
         facts = {"flow": flow, "call_id": request.call_id, "cseq": request.cseq.number}
         self.ledger.record(request.method, direction="in", via_host=request.via.sent_by, **facts)
         if request.method == "ACK":
             return
-        status = 481 if request.method in ("BYE", "CANCEL") or request.to.tag else 403
+        status = 481 if request.method in ("BYE", "CANCEL") or has_to_tag(request) else 403
         response = make_response(request, status, to_tag=self.new_id())
         facts |= {"method": request.method, "status": status, "reason": response.reason}
         self.ledger.record("RESPONSE", direction="out", **facts)

@@ -559,6 +559,13 @@ def test_frames_that_are_no_sip_are_answered_or_closed_and_nobody_else_notices(t
             assert (await torn.recv()).startswith("SIP/2.0 100")
             await torn.close()
 
+            unreadable = await raw(simulator)
+            for method in ("REGISTER", "INVITE"):
+                text = register_text().replace("To: <", "To: <<").replace("REGISTER", method)
+                await unreadable.send(text)
+                assert (await unreadable.recv()).startswith("SIP/2.0 400 Bad Request")
+            await unreadable.close()
+
             missing = await raw(simulator)
             await missing.send(register_text().replace("Call-Id: call-a\r\n", ""))
             assert (await missing.recv()).startswith("SIP/2.0 400 Bad Request")
@@ -576,7 +583,7 @@ def test_frames_that_are_no_sip_are_answered_or_closed_and_nobody_else_notices(t
             await phone.wait(RegistrationChanged, lambda event: event.state == "registered")
 
     entries = simulate(tmp_path, story)
-    assert len(of(entries, "BAD_FRAME")) == 5
+    assert len(of(entries, "BAD_FRAME")) == 7
 
 
 def test_a_connection_without_the_subprotocol_is_no_websocket_of_ours(tmp_path: Path) -> None:
