@@ -46,4 +46,5 @@ def _decode(decoder: msgspec.json.Decoder[T], frame: bytes) -> T:
     try:
         return decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise MessageError(f"frame of {len(frame)} bytes: {exc}") from exc
+        # A decoder may quote what it read, and the frame is of any length.
+        raise MessageError(f"frame of {len(frame)} bytes: {str(exc)[:200]}") from exc
