@@ -24,6 +24,7 @@ async def main(account: str, name: str) -> None:
 
         phone.on("inbound_call", take)
         phone.on("leader_changed", lambda _: print(f"{name} is the {phone.role} phone now"))
+        print(f"{name} is the {phone.role} phone")
         await asyncio.Event().wait()
 
 

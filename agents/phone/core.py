@@ -140,6 +140,7 @@ class PhoneCore:
         """Note that a media host takes commands; free the sound of calls that ended before it came."""
         if self._term.presence.host_attached(instance):
             self._term.has_changed = True
+        self._hosts.attached(instance)
         for record in self._term.calls:
             if record.view.state.is_final and record.view.media_host == instance:
                 self._term.close_media(record)

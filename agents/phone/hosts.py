@@ -37,10 +37,11 @@ class MediaHosts:
     def __init__(self, term: Term) -> None:
         self._term = term
         self._waiting: dict[str, _Waiting] = {}
+        self._early: dict[str, list[MediaCommand]] = {}  # for hosts that are still loading
 
     def require(self, instance: str) -> None:
         """Refuse the action if ``instance`` cannot host sound."""
-        if not self._term.presence.can_host(instance):
+        if not self._term.presence.has_sound(instance):
             name = self._term.presence.name(instance)
             raise ActionRefused("no_media", f"{name} has no sound, so a call cannot be taken there")
 
@@ -89,6 +90,12 @@ class MediaHosts:
         )
         self._ask(record.view.media_host, command, then, now)
 
+    def attached(self, instance: str) -> None:
+        """Send what waited for a host to load, unless nobody waits for it any more."""
+        for command in self._early.pop(instance, []):
+            if command.command_id in self._waiting:
+                self._term.effects.append(CommandHost(instance, command))
+
     def done(self, message: MediaDone, now: float) -> None:
         """Take a host's answer; one that came too late is ignored."""
         if waiting := self._waiting.pop(message.command_id, None):
@@ -102,6 +109,7 @@ class MediaHosts:
 
     def gone(self, instance: str, now: float) -> None:
         """Fail every command that ``instance`` has not answered: its process is gone."""
+        self._early.pop(instance, None)
         self._fail(lambda waiting: waiting.instance == instance, "its process has gone", now)
 
     def tick(self, now: float) -> None:
@@ -114,7 +122,10 @@ class MediaHosts:
 
     def _ask(self, instance: str, command: MediaCommand, then: Then, now: float) -> None:
         self._waiting[command.command_id] = _Waiting(instance, now + _ANSWER_TIME, then)
-        self._term.effects.append(CommandHost(instance, command))
+        if self._term.presence.is_attached(instance):
+            self._term.effects.append(CommandHost(instance, command))
+        else:
+            self._early.setdefault(instance, []).append(command)
 
     def _fail(self, applies: Callable[[_Waiting], bool], error: str, now: float) -> None:
         for command_id in [key for key, waiting in self._waiting.items() if applies(waiting)]:

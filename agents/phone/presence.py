@@ -26,8 +26,13 @@ class Presence:
         self._hosts.add(instance)
         return is_news
 
-    def can_host(self, instance: str) -> bool:
-        """Return whether a call's sound can be at ``instance``."""
+    def has_sound(self, instance: str) -> bool:
+        """Return whether a call's sound can be at ``instance``, now or once its host has attached."""
+        window = self._windows.get(instance)
+        return instance in self._hosts or (window is not None and window.media)
+
+    def is_attached(self, instance: str) -> bool:
+        """Return whether the media host of ``instance`` takes commands now."""
         return instance in self._hosts
 
     def gone(self, instance: str) -> bool:
@@ -52,7 +57,7 @@ class Presence:
     def windows(self) -> tuple[Window, ...]:
         """Return all windows, in the order of joining; ``media`` says who can host sound at this moment."""
         return tuple(
-            msgspec.structs.replace(window, media=window.media and self.can_host(instance))
+            msgspec.structs.replace(window, media=window.media and self.is_attached(instance))
             for instance, window in self._windows.items()
         )
 
