@@ -19,7 +19,8 @@ Registrations
 SIP in calls
     Requests by their method: ``INVITE`` (``kind`` is ``initial`` or ``reinvite``), ``ACK``, ``CANCEL``,
     ``BYE``, ``MESSAGE``, ``INFO``, ``OPTIONS`` ..., ``in`` and ``out``; ``RESPONSE`` with ``method`` and
-    ``status``, ``in`` and ``out``.
+    ``status``, ``in`` and ``out``. ``UNDELIVERED``: a message could not leave, because no flow is open to its
+    phone; it counts as not sent. ACKs of failures are written like all others.
 Calls
     ``CALL_STARTED``, ``CALL_ANSWERED`` (``leg`` and ``instance_id``: who), ``CALL_ENDED`` with ``reason``
     and the ``ended_by`` leg;

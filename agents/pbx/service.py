@@ -180,6 +180,7 @@ class Simulator:
         if phone is not None:
             phone.flow_closed(flow)
         self._pump()
+        self._forget_idle_phones()
 
     def flow_refused(self, reason: str) -> None:
         """Note a connection that did not become a WebSocket."""
@@ -365,6 +366,9 @@ class Simulator:
             except Exception:
                 log.exception("phone.crashed", extension=phone.extension)
         self._pump()
+        self._forget_idle_phones()
+
+    def _forget_idle_phones(self) -> None:
         for key, phone in list(self._phones.items()):
             if phone.is_idle and self.registrar.binding(*key) is None:
                 del self._phones[key]

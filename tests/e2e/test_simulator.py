@@ -110,6 +110,9 @@ def test_register_refresh_and_unregister_have_the_messages_of_the_real_service(t
             ]
 
     entries = simulate(tmp_path, story)
+    written = (tmp_path / "ledger.ndjson").read_text()
+    assert load_account(tmp_path / "101.json").password not in written
+    assert "nonce" not in written
     assert [entry.status for entry in of(entries, "REGISTER")] == [401, 200, 200]
     assert [entry.status for entry in of(entries, "UNREGISTER")] == [401, 200]
     assert of(entries, "BINDING_REMOVED")[0].bindings == 0
@@ -354,6 +357,27 @@ def test_when_two_phones_answer_at_once_one_has_the_call_and_the_other_is_hung_u
     assert len({entry.leg for entry in of(entries, "BYE", direction="out")}) == 2
 
 
+def test_nobody_answers_and_the_caller_is_told_after_the_ring_time(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with phone_of(simulator, "101") as alice, phone_of(simulator, "102") as bob:
+            await dial(alice, "102")
+            await bob.wait(InviteReceived)
+            ended = await alice.wait(SessionEnded)
+            assert (ended.cause, ended.status) == ("rejected", 480)
+            assert (await bob.wait(SessionEnded)).cause == "remote_cancel"
+
+    simulate(tmp_path, story, ring_time=0.3, ring_delay=0.05)
+
+
+def test_a_robot_can_answer_at_once(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with phone_of(simulator) as phone:
+            await dial(phone, "199")
+            await phone.wait(SessionAnswered)
+
+    simulate(tmp_path, story, answer_at_once=True, robot_answer_delay=60.0)
+
+
 def test_a_robot_knows_that_it_is_held(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         async with (
@@ -445,6 +469,51 @@ def test_another_process_with_the_same_instance_id_continues_the_call(tmp_path: 
     entries = simulate(tmp_path, story)
     assert not [entry for entry in entries if (entry.bindings or 0) > 1]
     assert of(entries, "BYE", direction="out")[0].flow == "f2"
+
+
+def test_a_continued_call_between_phones_is_offered_anew_to_the_far_one(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with phone_of(simulator, "102") as bob:
+            first = phone_of(simulator, instance_id="line")
+            await first.register()
+            session = await dial(first, "102")
+            await answer(bob, await bob.wait(InviteReceived))
+            await apply(first, await first.wait(SessionAnswered))
+            await bob.wait(SessionConfirmed)
+            dialog = first.core.export_session(session)
+            first.crash()
+            async with phone_of(simulator, instance_id="line") as second:
+                session = second.core.restore_session(dialog)
+                offer = await second.sound().offer()
+                await second.do(lambda now: second.core.reinvite(session, offer, now))
+                asked = await bob.wait(ReinviteReceived)
+                assert bob.media is not None
+                sdp = await bob.media.answer(asked.sdp)
+                await bob.do(lambda now: bob.core.accept_reinvite(asked.session_id, sdp, now))
+                done = await second.wait(ReinviteDone)
+                assert (done.status, done.sdp) == (200, sdp)
+                assert second.media is not None
+                await second.media.apply(done.sdp)
+                await second.until_connected()
+
+                await second.do(
+                    lambda now: second.core.reinvite(session, offer.replace("ufrag:", "ufrag:x"), now)
+                )
+                asked = await bob.wait(ReinviteReceived)
+                await bob.do(lambda now: bob.core.reject_reinvite(asked.session_id, 488, now))
+                assert (await second.wait(ReinviteDone)).status == 488
+
+                bob.crash()
+                await simulator.wait_for(
+                    lambda entry: entry.event == "LEG_ADRIFT" and entry.extension == "102"
+                )
+                await second.do(
+                    lambda now: second.core.reinvite(session, offer.replace("ufrag:", "ufrag:y"), now)
+                )
+                assert (await second.wait(ReinviteDone)).status == 480
+            await first.silence()
+
+    simulate(tmp_path, story)
 
 
 def test_a_call_whose_phone_never_comes_back_ends_after_the_grace(tmp_path: Path) -> None:
