@@ -15,6 +15,7 @@ from agents.media.host import MediaHost, SessionFactory
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
+from shared.log import ensure_logging
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
 from shared.replica import Change
@@ -162,6 +163,7 @@ async def join(
         RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
         ServiceUnreachable, CertificateUntrusted: With ``wait``: the service cannot be reached.
     """
+    ensure_logging()
     if not isinstance(account, Account):
         account = load_account(account)
     node = Node(

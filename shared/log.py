@@ -1,7 +1,7 @@
 """Structured logging, with redaction as the first processor: what must not be seen never gets past it.
 
-Library code only calls ``structlog.get_logger()``; a program calls :func:`configure_logging` once.
-Without that call the library is silent below warning.
+Library code only calls ``structlog.get_logger()``; a program calls :func:`configure_logging` once, or
+configures structlog in its own way. For one that does neither, :func:`ensure_logging` keeps warnings only.
 """
 
 import logging
@@ -50,6 +50,12 @@ def _clean(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     return redact_text(str(value))
+
+
+def ensure_logging() -> None:
+    """Log warnings to standard error, if the program has not configured structlog."""
+    if not structlog.is_configured():
+        configure_logging()
 
 
 def configure_logging(

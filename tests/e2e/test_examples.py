@@ -80,16 +80,19 @@ def test_of_two_kiosks_exactly_one_answers(tmp_path: Path) -> None:
         async with Supervisor() as supervisor:
             await supervisor.start_simulator(str(tmp_path / "service"))
             kiosks = [
-                await start_example("kiosk.py", tmp_path, "service/101.json", name) for name in ("north", "south")
+                await start_example("kiosk.py", tmp_path, "service/101.json", name)
+                for name in ("north", "south")
             ]
             try:
                 await line_with(kiosks[0], "north is the")
                 await line_with(kiosks[1], "south is the")
-                caller = await supervisor.start_window("callers", str(tmp_path / "service/102.json"), "caller")
+                caller = await supervisor.start_window(
+                    "callers", str(tmp_path / "service/102.json"), "caller"
+                )
                 await caller.wait_for(lambda line: line.get("state") == "registered")
                 assert (await caller.do("call 101"))["event"] == "done"
                 said = await asyncio.gather(*(line_with(kiosk, ": ") for kiosk in kiosks))
-                assert sum("talking to" in line for line in said) == 1
+                assert sum("talking to" in line for line in said) == 1, said
                 assert sum("not mine" in line for line in said) == 1
             finally:
                 for kiosk in kiosks:
