@@ -24,8 +24,9 @@ from .message import MAX_FRAME_CHARS
 
 #: TCP, TLS and WebSocket handshakes together, in seconds.
 OPEN_TIME = 5.0
-#: A connection whose peer vanished without a word is noticed after at most the sum of both, in seconds.
-PING_INTERVAL, PING_TIME = 10.0, 10.0
+#: A connection whose peer vanished without a word is noticed after at most the sum of the three, in seconds:
+#: the last is how long its closing handshake may take, polite or not.
+PING_INTERVAL, PING_TIME, CLOSE_TIME = 10.0, 10.0, 1.0
 _SIP = Subprotocol("sip")
 
 
@@ -59,6 +60,7 @@ class SipSocket:
                 open_timeout=OPEN_TIME,
                 ping_interval=PING_INTERVAL,
                 ping_timeout=PING_TIME,
+                close_timeout=CLOSE_TIME,
                 max_size=4 * MAX_FRAME_CHARS,  # UTF-8 takes up to four bytes a character
                 proxy=None if _is_loopback(proxy) else True,
             )
@@ -89,12 +91,8 @@ class SipSocket:
             raise ServiceUnreachable(f"the connection was lost: {self.closed_because}") from exc
 
     async def close(self) -> None:
-        """Close politely; harmless to call again. Takes at most :data:`OPEN_TIME`."""
-        try:
-            async with asyncio.timeout(OPEN_TIME):
-                await self._connection.close()
-        except TimeoutError:
-            self._connection.transport.abort()
+        """Close politely; harmless to call again. Takes at most :data:`CLOSE_TIME`."""
+        await self._connection.close()
 
     @property
     def closed_because(self) -> str:
