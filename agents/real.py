@@ -44,6 +44,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: How long a leader that leaves waits for the service to confirm that its binding is gone.
 _FAREWELL_TIME = 2.0
+#: How long it waits for another window to take over, which takes some milliseconds if one will.
+_SUCCESSION_TIME = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Office:
     """All that a real agent is given at its promotion.
 
     ``may_act`` is asked before each external effect; ``deposed`` is called once, when it first says no.
+    ``offer`` lets another process take over, and leaves us in office until one does.
     """
 
     group: str
@@ -62,6 +65,7 @@ class Office:
     settings: Settings
     seed: Snapshot | None
     may_act: Callable[[], bool]
+    offer: Callable[[], None]
     deposed: Callable[[], None]
 
 
@@ -91,7 +95,10 @@ class RealAgent:
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
 
     async def leave(self) -> None:
-        """End the term politely: hang up what cannot go on; the last one out removes the binding."""
+        """End the term politely: hang up what cannot go on, and let another process take over.
+
+        If none does, because all leave, the binding is removed: the last one out turns off the light.
+        """
         await self._say_goodbye()
         await self.abandon()
 
@@ -118,12 +125,28 @@ class RealAgent:
         self._input(self._core.hang_up_all)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_TIME):
-                if self._core.other_windows() == 0 and self._is_registered():
-                    self._input(self._core.unregister)
-                    while self._is_registered():
-                        self._registration_changed.clear()
-                        await self._registration_changed.wait()
                 await self._line.flush()
+                if not await self._is_succeeded() and self._is_registered():
+                    await self._unregister()
+
+    async def _is_succeeded(self) -> bool:
+        """Offer the lease; return whether somebody took it: the other windows may be leaving, too."""
+        if self._core.other_windows() == 0:
+            return False
+        self._office.offer()
+        deadline = self._loop.time() + _SUCCESSION_TIME
+        while self._office.may_act():
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    async def _unregister(self) -> None:
+        self._input(self._core.unregister)
+        while self._is_registered():
+            self._registration_changed.clear()
+            await self._registration_changed.wait()
+        await self._line.flush()
 
     def _is_registered(self) -> bool:
         return self._core.registration.state is RegistrationState.REGISTERED

@@ -154,6 +154,7 @@ class Keeper:
             settings=candidacy.settings,
             seed=candidacy.seed(),
             may_act=self._lease.is_held,
+            offer=self._lease.offer,
             deposed=self._deposed_soon,
         )
         self._agent = RealAgent(self._context, office)

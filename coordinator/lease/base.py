@@ -29,8 +29,11 @@ class Lease(Protocol):
     def is_held(self) -> bool:
         """Return whether nobody succeeded us. Costs microseconds: it is asked before every effect."""
 
+    def offer(self) -> None:
+        """Let a successor take over at once, but go on holding until one does."""
+
     def release(self) -> None:
-        """Let go, so that a successor takes over at once."""
+        """Let go, whether or not there is a successor."""
 
     def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
         """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go."""

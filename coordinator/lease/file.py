@@ -105,13 +105,18 @@ class FileLease:
 
     def is_held(self) -> bool:
         """Return whether nobody succeeded us: two look-ups of a name."""
-        return self._fd is not None and not os.path.exists(self._next) and os.path.exists(self._own)
+        return self._own != "" and not os.path.exists(self._next) and os.path.exists(self._own)
 
-    def release(self) -> None:
-        """Open the lock. The file stays: it is the memory of the epoch's number."""
+    def offer(self) -> None:
+        """Open the lock, which wakes the candidates; until one of them links its file, we hold."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def release(self) -> None:
+        """Open the lock and hold no more. The file stays: it is the memory of the epoch's number."""
+        self.offer()
+        self._own = self._next = ""
 
     def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
         """Wait for the lock on a thread of its own; the kernel wakes all waiters at once."""
