@@ -471,6 +471,36 @@ def test_another_process_with_the_same_instance_id_continues_the_call(tmp_path: 
     assert of(entries, "BYE", direction="out")[0].flow == "f2"
 
 
+def test_a_stopped_process_that_was_replaced_hears_nothing_more(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with (
+            ControlClient.from_directory(simulator.settings.directory) as control,
+            phone_of(simulator, instance_id="line") as stopped,
+        ):
+            robot = await control.call("101")
+            call = await stopped.wait(InviteReceived)
+            await answer(stopped, call)
+            await stopped.wait(SessionConfirmed)
+            heard = len(stopped.received)
+            async with phone_of(simulator, instance_id="line") as leader:
+                session = leader.core.restore_session(stopped.core.export_session(call.session_id))
+                offer = await leader.sound().offer()
+                await leader.do(lambda now: leader.core.reinvite(session, offer, now))
+                assert (await leader.wait(ReinviteDone)).status == 200
+                another = await control.call("101")
+                await leader.wait(InviteReceived)
+                await control.hang_up(robot.id)
+                await control.hang_up(another.id)
+                await leader.wait(SessionEnded, lambda event: event.cause == "remote_bye")
+                await leader.wait(SessionEnded, lambda event: event.cause == "remote_cancel")
+            # Its own agent message (Cmd 7) may have been on its way; nothing of the new leader's time is.
+            assert not [frame for frame in stopped.received[heard:] if not frame.startswith("MESSAGE ")]
+
+    entries = simulate(tmp_path, story)
+    assert [entry.flow for entry in of(entries, "INVITE", direction="out")] == ["f1", "f2"]
+    assert [entry.flow for entry in of(entries, "BYE", direction="out")] == ["f2"]
+
+
 def test_a_continued_call_between_phones_is_offered_anew_to_the_far_one(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         async with phone_of(simulator, "102") as bob:
@@ -704,6 +734,33 @@ def test_whoever_says_nothing_is_closed_and_a_registered_phone_is_not(tmp_path: 
     assert closed.extension is None
 
 
+def test_whoever_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        deaf = await raw(simulator)
+        deaf.transport.pause_reading()
+
+        async def shout() -> None:
+            for number in range(200_000):
+                await deaf.send(register_text(number).replace("REGISTER", "OPTIONS"))
+
+        with pytest.raises(ConnectionClosed):
+            await shout()
+        closed = await simulator.wait_for(lambda entry: entry.event == "FLOW_CLOSED", within=WITHIN)
+        assert closed.reason == "does not read what it is sent"
+
+    simulate(tmp_path, story)
+
+
+def test_a_keepalive_is_answered_and_is_no_message(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        connection = await raw(simulator)
+        await connection.send("\r\n\r\n")
+        assert await connection.recv() == "\r\n"
+        await connection.close()
+
+    assert not of(simulate(tmp_path, story), "BAD_FRAME")
+
+
 def test_a_stranger_can_neither_call_nor_end_a_call(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         async with (
@@ -745,13 +802,50 @@ def test_the_control_api_is_for_who_knows_the_token(tmp_path: Path) -> None:
                 with pytest.raises(ActionRefused) as refused:
                     await robot_call
                 assert refused.value.code == "no_such_call"
-            with pytest.raises(ActionRefused) as refused:
-                await control.call("101", play=tmp_path / "no.wav")
-            assert refused.value.code == "bad_request"
+            (tmp_path / "bad.wav").write_text("no sound")
+            for play in ("no.wav", "bad.wav"):
+                with pytest.raises(ActionRefused) as refused:
+                    await control.call("101", play=tmp_path / play)
+                assert refused.value.code == "bad_request"
+            async with httpx.AsyncClient(trust_env=False) as wellwisher:
+                token = {"Authorization": f"Bearer {json.loads(path.read_text())['token']}"}
+                for body in (b"{", b"{}", b"\xff", b"x" * 70_000, b'{"to":"1","fro":"2"}'):
+                    answered = await wellwisher.post(f"{url}/robots/call", content=body, headers=token)
+                    assert answered.status_code == 400
+                    assert answered.json()["error"]
+                for query in ("until=never", "until=ended&timeout=x", "until=ended&timeout=1e9"):
+                    answered = await wellwisher.get(f"{url}/robots/r1?{query}", headers=token)
+                    assert answered.status_code == 400
 
     simulate(tmp_path / "sim", story)
     with pytest.raises(ConfigError):
         ControlClient.from_directory(tmp_path / "sim")
+
+
+def test_control_sees_and_drops_bindings_and_flows(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with (
+            phone_of(simulator, instance_id="urn:a/b c") as phone,
+            ControlClient.from_directory(simulator.settings.directory) as control,
+        ):
+            [binding] = await control.bindings("101")
+            [flow] = await control.flows()
+            assert (binding.instance_id, binding.flow) == ("urn:a/b c", flow.flow)
+            assert 55 < binding.expires_in <= 60
+            assert binding.via_host in phone.sent[0]
+            await control.expire("101", "urn:a/b c")
+            assert await control.bindings("101") == []
+            with pytest.raises(ActionRefused):
+                await control.expire("101", "urn:a/b c")
+            await dial(phone, "199")
+            ended = await phone.wait(SessionEnded)
+            assert ended.status == 403
+            assert await control.robots() == []
+            await control.drop(flow.flow)
+            await simulator.wait_for(lambda entry: entry.event == "FLOW_CLOSED")
+            assert await control.flows() == []
+
+    simulate(tmp_path, story)
 
 
 def run_program(*arguments: str) -> "subprocess.Popen[str]":
