@@ -80,7 +80,7 @@ class RealAgent:
         self._office = office
         self._loop = asyncio.get_running_loop()
         self._sequence = 0
-        self._is_over = False
+        self._is_over = self._is_leaving = False
         self._registration_changed = asyncio.Event()
         self._peers: dict[str, Peer] = {}  # windows by instance
         self._hosts: dict[str, Peer] = {}  # media hosts by instance
@@ -99,6 +99,7 @@ class RealAgent:
 
         If none does, because all leave, the binding is removed: the last one out turns off the light.
         """
+        self._is_leaving = True
         await self._say_goodbye()
         await self.abandon()
 
@@ -158,8 +159,9 @@ class RealAgent:
         if self._office.may_act():
             return True
         self._is_over = True
-        log.warning("leader.deposed", epoch=self._office.epoch)
-        self._office.deposed()
+        if not self._is_leaving:
+            log.warning("leader.deposed", epoch=self._office.epoch)
+            self._office.deposed()
         return False
 
     # -- inputs ------------------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ class Console:
     def _registration(self, snapshot: Snapshot) -> None:
         registration = snapshot.registration
         text = f"phone is {registration.state}" + (f": {registration.detail}" if registration.detail else "")
-        self.say("registration", text, **msgspec.to_builtins(registration))
+        facts = {name: getattr(registration, name) for name in registration.__struct_fields__}
+        self.say("registration", text, **facts)
 
     def _staleness(self, _snapshot: Snapshot | None) -> None:
         text = "state may be old: no leader is heard" if self._phone.is_stale else "state is current"
