@@ -38,6 +38,8 @@ CallEvent = Literal["inbound_call", "outbound_call", "call_changed", "call_ended
 PhoneEvent = Literal["leader_changed", "registration_changed", "staleness_changed", "snapshot"]
 EVENTS = (*CallEvent.__args__, *PhoneEvent.__args__)  # type: ignore[attr-defined]
 
+_REMEMBER_ENDED = 50
+
 
 class Agent(Protocol):
     """What a phone needs of the process it is in."""
@@ -64,6 +66,7 @@ class Phone:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._calls: dict[str, Call] = {}
+        self._ended: dict[str, Call] = {}  # the last ones: news of an end can be faster than a dial's answer
         self._handlers: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -141,9 +144,10 @@ class Phone:
         """
         action = Dial(target=number, caller_id=caller_id, headers=tuple(headers), transfer_of=transfer_of)
         done = await self.perform(action)
-        if done.call_id not in self._calls:
+        call = self._calls.get(done.call_id) or self._ended.get(done.call_id)
+        if call is None:
             raise CallLost("the leader died as soon as the call began")
-        return self._calls[done.call_id]
+        return call
 
     async def perform(self, action: Action, time: float | None = None) -> Done:
         """Have the leader do ``action``; returns when this window shows its effect.
@@ -208,7 +212,9 @@ class Phone:
                 call.update(view)
                 self._emit("call_changed", call)
             case CallEnded(view) if view.call_id in self._calls:
-                call = self._calls.pop(view.call_id)
+                call = self._ended[view.call_id] = self._calls.pop(view.call_id)
+                if len(self._ended) > _REMEMBER_ENDED:
+                    del self._ended[next(iter(self._ended))]
                 call.update(view)
                 self._emit("call_ended", call)
             case LeaderChanged():
