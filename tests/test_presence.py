@@ -1,0 +1,64 @@
+"""Who is in the group: whoever is heard, until silent for too long."""
+
+from agents.phone.presence import Presence
+
+from .fakes import DESK, KIOSK, WALL
+
+
+def presence() -> Presence:
+    return Presence((DESK,), now=0.0, presence_time=2.0)
+
+
+def test_a_window_is_news_once_and_again_when_something_of_it_changed() -> None:
+    here = presence()
+    assert not here.heard(DESK, 0.1)
+    assert here.heard(KIOSK, 0.1)
+    assert not here.heard(KIOSK, 0.2)
+    assert [window.instance for window in here.windows()] == ["desk", "kiosk"]
+    assert here.others("desk") == 1
+
+
+def test_a_window_is_shown_with_sound_only_while_its_media_host_is_attached() -> None:
+    here = presence()
+    assert [window.media for window in here.windows()] == [False]
+    here.host_attached("desk")
+    assert [window.media for window in here.windows()] == [True]
+    here.heard(WALL, 0.1)
+    here.host_attached("wall")  # although it told that it has no sound
+    assert [window.media for window in here.windows()] == [True, False]
+
+
+def test_a_window_is_silent_after_the_presence_time_counted_from_the_last_word() -> None:
+    here = presence()
+    here.heard(KIOSK, 1.0)
+    assert here.next_deadline() == 2.0
+    assert here.silent(1.9) == []
+    assert here.silent(2.0) == ["desk"]
+    here.heard(DESK, 2.0)
+    assert here.silent(3.0) == ["kiosk"]
+
+
+def test_whoever_has_gone_is_news_once_and_hosts_no_sound_any_more() -> None:
+    here = presence()
+    here.host_attached("desk")
+    assert here.is_attached("desk")
+    assert here.gone("desk")
+    assert not here.gone("desk")
+    assert not here.is_attached("desk")
+    assert here.windows() == ()
+    assert here.next_deadline() is None
+
+
+def test_a_window_has_its_name_and_a_stranger_its_id() -> None:
+    here = presence()
+    assert here.name("desk") == "front desk"
+    assert here.name(WALL.instance) == "wall"
+
+
+def test_a_window_whose_sound_is_still_loading_has_sound_but_takes_no_commands_yet() -> None:
+    here = presence()
+    assert here.has_sound("desk")
+    assert not here.is_attached("desk")
+    here.heard(WALL, 0.1)
+    assert not here.has_sound("wall")
+    assert not here.has_sound("stranger")
