@@ -18,6 +18,9 @@ from .transaction import (
     Transactions,
 )
 
+#: Requests of one session whose answers are still listened to: a call of many hours may send thousands.
+_MAX_KEYS = 32
+
 Pairs = Iterable[tuple[str, str]]
 """Header fields: names and values."""
 
@@ -65,7 +68,10 @@ class Context:
     def own(self, key: TransactionKey, session_id: str, role: str) -> None:
         """Give the answers to a request to a session."""
         self.owners[key] = (session_id, role)
-        self._keys.setdefault(session_id, []).append(key)
+        keys = self._keys.setdefault(session_id, [])
+        keys.append(key)
+        if len(keys) > _MAX_KEYS:
+            self.owners.pop(keys.pop(0), None)
 
     def disown(self, session_id: str) -> None:
         """Forget the requests of a session."""

@@ -5,10 +5,11 @@ asking for another one of ours is refused. When both ends start at once, both ge
 different times (§14.1).
 """
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING
 
-from shared.errors import ActionRefused
+from shared.errors import ActionRefused, SipError
 
 from .answer import UnacknowledgedAnswer
 from .context import SDP_TYPE, Context
@@ -153,7 +154,8 @@ class Renegotiation:
     def _accepted(self, request: Request, response: Response) -> None:
         dialog = self._session.dialog
         assert dialog is not None
-        self._session.dialog = dialog = dialog.refreshed(response)
+        with contextlib.suppress(SipError):  # an address that cannot be read leaves the one that worked
+            self._session.dialog = dialog = dialog.refreshed(response)
         self._ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
         self._context.send_ack(self._ack)
         self._done(response.status, response.reason, response.body)

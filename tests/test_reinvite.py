@@ -1,0 +1,313 @@
+"""Changes of an established call that go wrong or are challenged; see test_sessions for those that go well."""
+
+import pytest
+
+from agents.sip.authentication import Authenticator
+from agents.sip.digest import Credentials, make_challenge
+from agents.sip.events import (
+    DialogRequestDone,
+    DialogRequestReceived,
+    InviteReceived,
+    ReinviteConfirmed,
+    ReinviteDone,
+    ReinviteReceived,
+    SessionEnded,
+)
+from agents.sip.message import Message, Request, Response, make_response, parse
+from agents.sip.transaction import Send
+from shared.errors import ActionRefused
+
+from .sip_pair import (
+    ANSWER,
+    HELD,
+    OFFER,
+    End,
+    Pair,
+    established_call,
+    id_factory,
+    new_sessions,
+    pair_of_sessions,
+    start_call,
+)
+
+CHALLENGE = ("Proxy-Authenticate", make_challenge("sip.test", "n1", qop="auth"))
+
+
+def pair_with_password() -> tuple[Pair, End, End]:
+    """Return a caller that can answer challenges, and a callee."""
+    authenticator = Authenticator(Credentials("me", "s3cr3t"), realm="sip.test", new_id=id_factory("auth"))
+    left, right = End(new_sessions("alice", authenticator=authenticator)), End(new_sessions("bob"))
+    return Pair(left, right), left, right
+
+
+def is_answer(status: int, method: str, message: Message) -> bool:
+    return isinstance(message, Response) and message.status == status and message.cseq.method == method
+
+
+def only_frame(end: End) -> Request:
+    """Return the only request that an end wants to send, undelivered."""
+    (send,) = (effect for effect in end.core.effects() if isinstance(effect, Send))
+    assert isinstance(send.message, Request)
+    return send.message
+
+
+def challenge(end: End, request: Request, now: float) -> Request:
+    """Challenge a request and return the second attempt."""
+    end.core.receive(make_response(request, 407, to_tag="x", headers=[CHALLENGE]), now)
+    again = next(
+        effect.message
+        for effect in end.core.effects()
+        if isinstance(effect, Send) and effect.method == request.method
+    )
+    assert again.cseq.number == request.cseq.number + 1
+    assert "Proxy-Authorization" in again.headers
+    assert isinstance(again, Request)
+    return again
+
+
+def test_a_challenged_reinvite_is_sent_again_and_the_call_counts_on() -> None:
+    pair, alice, bob = pair_with_password()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+
+    bob.core.receive(challenge(alice, only_frame(alice), pair.now), pair.now)
+    bob.core.accept_reinvite(answered, ANSWER, pair.now)
+    pair.run()
+
+    assert alice.take(ReinviteDone).status == 200
+    alice.core.hangup(call, pair.now)
+    pair.run()
+    assert alice.take(SessionEnded).status == 200
+
+
+def test_a_challenged_bye_is_sent_again() -> None:
+    pair, alice, bob = pair_with_password()
+    call, _ = established_call(pair)
+    alice.core.hangup(call, pair.now)
+
+    again = challenge(alice, only_frame(alice), pair.now)
+    bob.core.receive(again, pair.now)
+    pair.run()
+
+    assert alice.take(SessionEnded) == SessionEnded(call, "local_bye", 200, "OK")
+
+
+def test_a_bye_that_is_challenged_for_ever_ends_the_call_here() -> None:
+    pair, alice, _ = pair_with_password()
+    call, _answered = established_call(pair)
+    alice.core.hangup(call, pair.now)
+
+    again = challenge(alice, only_frame(alice), pair.now)
+    alice.core.receive(make_response(again, 407, headers=[CHALLENGE]), pair.now)
+
+    assert alice.core.effects() == [SessionEnded(call, "local_bye", 407, "Proxy Authentication Required")]
+
+
+def test_a_challenged_info_is_sent_again_under_the_same_id() -> None:
+    pair, alice, _bob = pair_with_password()
+    call, _ = established_call(pair)
+    request_id = alice.core.request_in_dialog(call, "INFO", pair.now, body="{}")
+
+    again = challenge(alice, only_frame(alice), pair.now)
+    alice.core.receive(make_response(again, 200), pair.now)
+
+    (done,) = alice.core.effects()
+    assert (done.request_id, done.status) == (request_id, 200)
+    assert again.body == "{}"
+
+
+def test_a_reinvite_without_an_answer_ends_the_call() -> None:
+    pair, alice, _ = pair_of_sessions()
+    call, _answered = established_call(pair)
+    pair.drops = lambda message: isinstance(message, Request) and message.method == "INVITE"
+
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.wait(33)
+
+    assert alice.take(ReinviteDone) == ReinviteDone(call, 408, "Request Timeout", "")
+    assert alice.take(SessionEnded).cause == "timeout"
+    assert alice.sent[-1] == "BYE"
+
+
+def test_requests_without_an_answer_are_told_as_408() -> None:
+    pair, alice, _ = pair_of_sessions()
+    call, _answered = established_call(pair)
+    pair.drops = lambda message: isinstance(message, Request)
+    alice.core.request_in_dialog(call, "INFO", pair.now)
+
+    pair.wait(33)
+    assert alice.take(DialogRequestDone).status == 408
+    alice.core.hangup(call, pair.now)
+    pair.wait(33)
+    assert alice.take(SessionEnded) == SessionEnded(call, "local_bye", None, "Request Timeout")
+
+
+def test_a_connection_that_is_lost_ends_a_reinvite_but_not_the_call() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, _ = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    bob.take(ReinviteReceived)
+
+    for end in (alice, bob):
+        end.core.disconnected(pair.now)
+        end.events += end.core.effects()
+
+    assert alice.events == [ReinviteDone(call, 503, "Connection Lost", "")]
+    assert bob.events == []
+    assert alice.core.session(call).is_confirmed
+
+
+def test_a_reinvite_that_waits_after_a_glare_ends_with_the_connection_too() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    bob.core.reinvite(answered, HELD, pair.now)
+    pair.run()
+
+    alice.core.disconnected(pair.now)
+
+    assert alice.core.effects() == [ReinviteDone(call, 503, "Connection Lost", "")]
+    assert alice.core.next_deadline() is None
+
+
+def test_a_peer_that_is_always_busy_with_its_own_change_is_given_up() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    pair.drops = lambda message: is_answer(491, "INVITE", message) and message.via.sent_by == "bob.invalid"
+    bob.core.reinvite(answered, HELD, pair.now)
+
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.wait(25)
+
+    assert alice.take(ReinviteDone).status == 491
+    assert alice.core.session(call).is_confirmed
+
+
+def test_an_answer_to_a_reinvite_without_ack_ends_the_call() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    bob.take(ReinviteReceived)
+    pair.drops = lambda message: isinstance(message, Request) and message.method == "ACK"
+    bob.core.accept_reinvite(answered, ANSWER, pair.now)
+
+    pair.wait(33)
+
+    assert bob.take(SessionEnded).cause == "timeout"
+    assert bob.sent[-1] == "BYE"
+    # Each copy of the answer got its ACK.
+    assert alice.sent.count("ACK") == bob.sent.count("200 INVITE") > 5
+
+
+def test_a_second_reinvite_before_the_first_is_answered_gets_500_and_when_to_come_again() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+
+    bob.core.receive(alice.core.session(call).next_request("INVITE"), pair.now)
+    pair.run()
+
+    assert bob.sent[-1] == "500 INVITE"
+    assert "Retry-After: " in bob.frames[-1]
+    bob.core.accept_reinvite(answered, ANSWER, pair.now)
+
+
+def test_a_reinvite_before_the_call_is_up_gets_500() -> None:
+    pair, alice, bob = pair_of_sessions()
+    start_call(pair)
+    ringing = bob.take(InviteReceived).session_id
+    bob.core.progress(ringing, 180, pair.now)
+    pair.run()
+    early = parse(alice.frames[0])
+    early.headers.set("To", parse(bob.frames[-1]).headers.get("To") or "")
+    early.headers.set("CSeq", "2 INVITE")
+    early.headers.set("Via", "SIP/2.0/WSS alice.invalid;branch=z9hG4bK-early")
+
+    bob.core.receive(early, pair.now)
+    pair.run()
+
+    assert bob.sent[-1] == "500 INVITE"
+
+
+def test_a_reinvite_that_its_sender_takes_back_is_answered_487() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    bob.take(ReinviteReceived)
+    cancel = parse(alice.frames[-1].replace("INVITE", "CANCEL").replace(HELD, ""))
+
+    bob.core.receive(cancel, pair.now)
+    pair.run()
+
+    assert bob.sent[-2:] == ["200 CANCEL", "487 INVITE"]
+    assert alice.take(ReinviteDone).status == 487
+    with pytest.raises(ActionRefused, match="withdrawn"):
+        bob.core.accept_reinvite(answered, ANSWER, pair.now)
+
+
+def test_a_reinvite_that_asks_for_our_offer_brings_the_answer_in_its_ack() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    invite = alice.core.session(call).next_request("INVITE")
+    bob.core.receive(invite, pair.now)
+    (_, event) = bob.core.effects()
+    assert event == ReinviteReceived(answered, "", "sendrecv")
+    bob.core.accept_reinvite(answered, OFFER, pair.now)
+    bob.core.effects()
+    ack = alice.core.session(call).dialog.ack(invite, alice.core._context.endpoint, "ack")
+    ack.body = ANSWER
+
+    bob.core.receive(ack, pair.now)
+
+    assert bob.core.effects() == [ReinviteConfirmed(answered, ANSWER)]
+
+
+def test_what_a_phone_that_rings_sends_us_reaches_the_owner() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call = start_call(pair)
+    ringing = bob.take(InviteReceived).session_id
+    info = bob.core.session(ringing).next_request("INFO", body="early")
+
+    alice.core.receive(info, pair.now)
+
+    (event,) = alice.core.effects()
+    assert isinstance(event, DialogRequestReceived)
+    assert (event.session_id, event.request.body) == (call, "early")
+
+
+def test_an_answer_whose_contact_cannot_be_read_counts_all_the_same() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    bob.core.accept_reinvite(answered, ANSWER, pair.now)
+    (send,) = bob.core.effects()
+    send.message.headers.set("Contact", '"open <sip:b@c>')
+
+    alice.core.receive(send.message, pair.now)
+    pair.run()
+
+    assert alice.take(ReinviteDone).status == 200
+    alice.core.hangup(call, pair.now)
+    pair.run()
+    assert bob.events[-1].cause == "remote_bye"
+
+
+def test_a_call_with_thousands_of_requests_takes_no_more_memory() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+
+    for _ in range(200):
+        alice.core.reinvite(call, HELD, pair.now)
+        pair.run()
+        bob.core.accept_reinvite(answered, ANSWER, pair.now)
+        pair.run()
+        pair.wait(40)
+
+    assert alice.sent.count("ACK") == 200
+    assert len(alice.core._context.owners) < 40
+    assert len(alice.core._context.transactions) < 3
