@@ -1,4 +1,4 @@
-"""Changes of an established call that go wrong or are challenged; see test_sessions for those that go well."""
+"""Changes of an established call that go wrong or are challenged; test_sessions has those that go well."""
 
 import pytest
 
