@@ -65,6 +65,7 @@ class DummyAgent:
         self._context, self._window, self._settings, self._changed = context, window, settings, changed
         self._loop = asyncio.get_running_loop()
         self._holder: Holder | None = None
+        self._is_closed = False
         self._client: ActionClient | None = None
         self._subscriber: Subscriber | None = None
         self._pending: dict[str, _Pending] = {}
@@ -90,6 +91,8 @@ class DummyAgent:
 
     def follow(self, holder: Holder) -> None:
         """Leave the leader before, if any, and listen to ``holder``."""
+        if self._is_closed:
+            return  # somebody took over while this window was leaving
         unsent = self._hang_up()
         self._holder = holder
         publications, desk = holder.endpoints
@@ -126,6 +129,7 @@ class DummyAgent:
 
     def close(self) -> None:
         """Leave the group politely. Actions under way end in :exc:`OutcomeUnknown`."""
+        self._is_closed = True
         if self._client is not None and self._holder is not None:
             self._client.send(Detach(epoch=self._holder.epoch, instance=self._window.instance))
         self._hang_up()

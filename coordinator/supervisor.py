@@ -90,7 +90,7 @@ class Child:
     async def ended(self, time: float = 10.0) -> int:
         """Return its exit status when it has ended; negative: the signal that killed it."""
         async with asyncio.timeout(time):
-            await asyncio.gather(*self._readers)
+            await asyncio.wait(self._readers)
             return await self.process.wait()
 
     async def _read(self) -> None:

@@ -57,6 +57,7 @@ class MediaHost:
     ) -> None:
         self._context, self._instance, self._load = context, instance, load
         self._epoch = 0
+        self._is_closed = False
         self._client: ActionClient | None = None
         self._leader: tuple[int, str] | None = None  # whom to follow once loaded
         self._open: SessionFactory | None = None
@@ -80,13 +81,14 @@ class MediaHost:
                 self._follow(*self._leader)
             await asyncio.Event().wait()
         finally:
+            self._is_closed = True
             if self._client is not None:
                 self._client.close()
             await asyncio.gather(*(sound.close() for sound in self._calls.values()))
 
     def _follow(self, epoch: int, endpoint: str) -> None:
         self._leader = (epoch, endpoint)
-        if self._open is None or epoch <= self._epoch:
+        if self._open is None or self._is_closed or epoch <= self._epoch:
             return
         if self._client is not None:
             self._client.close()
