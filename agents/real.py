@@ -85,6 +85,8 @@ class RealAgent:
         self._peers: dict[str, Peer] = {}  # windows by instance
         self._hosts: dict[str, Peer] = {}  # media hosts by instance
         self._timer: asyncio.TimerHandle | None = None
+        self._answers: list[TellWindow | AnswerAction] = []  # wait for the state that shows their effect
+        self._settling: asyncio.Handle | None = None
         self._core = _make_core(office)
         publications, desk = office.endpoints
         self._server = ActionServer(context, desk, self._received)
@@ -107,8 +109,9 @@ class RealAgent:
         """End the term without a further message: somebody else leads."""
         self._is_over = True
         self._heart.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._settling):
+            if handle is not None:
+                handle.cancel()
         await self._line.close()
         self._obituary.close()
         self._publisher.close()
@@ -124,6 +127,7 @@ class RealAgent:
 
     async def _say_goodbye(self) -> None:
         self._input(self._core.hang_up_all)
+        self._settle()  # now: the next leader's state is not to be followed by ours
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_TIME):
                 await self._line.flush()
@@ -148,6 +152,7 @@ class RealAgent:
             self._registration_changed.clear()
             await self._registration_changed.wait()
         await self._line.flush()
+        self._settle()
 
     def _is_registered(self) -> bool:
         return self._core.registration.state is RegistrationState.REGISTERED
@@ -197,6 +202,7 @@ class RealAgent:
             case MediaChanged():
                 self._input(partial(self._core.media_changed, message))
             case Resync():
+                self._settle()  # a version is one state, whichever way it is sent
                 if self._may_act():
                     self._server.send(peer, self._snapshot())
 
@@ -211,31 +217,44 @@ class RealAgent:
         self._input(partial(self._core.window_gone, instance))
 
     def _input(self, happened: Callable[[float], None]) -> None:
-        """Give the core one input, do all that follows from it, and set the next timer."""
+        """Give the core one input and let its effects out; the state follows as soon as no input waits."""
         if self._is_over:
             return
         now = boottime()
         registration = self._core.registration
         happened(now)
         self._do(self._core.effects(now))
-        self._set_timer(now)
+        if self._settling is None:
+            self._settling = self._loop.call_soon(self._settle)
         if self._core.registration != registration:
             registration = self._core.registration
             log.info("registration.changed", state=registration.state, detail=registration.detail)
             self._registration_changed.set()
 
-    def _set_timer(self, now: float) -> None:
+    def _settle(self) -> None:
+        """Publish what inputs changed, then answer: a hundred actions that came together need one state."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if self._core.take_changed():
+            self._publish()
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            self._reply(answer)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._core.next_deadline()
         if deadline is not None and not self._is_over:
-            self._timer = self._loop.call_later(max(deadline - now, 0.0), self._input, self._core.tick)
+            delay = max(deadline - boottime(), 0.0)
+            self._timer = self._loop.call_later(delay, self._input, self._core.tick)
 
     # -- effects -----------------------------------------------------------------------------------------
 
     def _do(self, effects: list[Effect]) -> None:
-        """Let effects out: first what changes the world, then the state that shows it, then the answers."""
-        answers: list[TellWindow | AnswerAction] = []
+        """Let out what changes the world; the state that shows it, and then the answers, follow."""
         for effect in effects:
             match effect:
                 case SendSip():
@@ -245,11 +264,7 @@ class RealAgent:
                 case CommandHost():
                     self._command(effect)
                 case TellWindow() | AnswerAction():
-                    answers.append(effect)
-        if self._core.take_changed():
-            self._publish()
-        for answer in answers:
-            self._reply(answer)
+                    self._answers.append(effect)
 
     def _publish(self) -> None:
         if self._may_act():

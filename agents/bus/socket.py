@@ -19,6 +19,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Frames = Sequence[bytes]
 
+#: As plain numbers: pyzmq's enumerations would cost as much as the exchange itself.
+_DONTWAIT, _POLLIN, _POLLOUT = int(zmq.DONTWAIT), int(zmq.POLLIN), int(zmq.POLLOUT)
+
 #: Messages read in one go before other tasks get their turn.
 _BATCH = 256
 #: An edge that was missed all the same costs at most this many seconds.
@@ -87,7 +90,7 @@ class DrainedSocket:
 
     def _try_send(self, frames: Frames) -> bool:
         try:
-            self._socket.send_multipart(frames, zmq.DONTWAIT, copy=True)
+            self._socket.send_multipart(frames, _DONTWAIT)
         except zmq.Again:
             return False
         self._drain_soon()
@@ -108,18 +111,18 @@ class DrainedSocket:
             if self._socket.closed:
                 return
             events = int(self._socket.get(zmq.EVENTS))
-            if self._outbox and events & zmq.POLLOUT:
+            if self._outbox and events & _POLLOUT:
                 self._flush()
-            if not events & zmq.POLLIN:
+            if not events & _POLLIN:
                 return
             with contextlib.suppress(zmq.Again):
-                self._receive(self._socket.recv_multipart(zmq.DONTWAIT))
+                self._receive(self._socket.recv_multipart(_DONTWAIT))
         self._drain_soon()
 
     def _flush(self) -> None:
         while self._outbox:
             try:
-                self._socket.send_multipart(self._outbox[0], zmq.DONTWAIT)
+                self._socket.send_multipart(self._outbox[0], _DONTWAIT)
             except zmq.Again:
                 return
             self._outbox.popleft()
