@@ -5,16 +5,19 @@ Settings come from, later wins: the defaults below, a TOML file (``$SHAREDLINE_C
 """
 
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from .errors import AccountError, ConfigError
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,22 +29,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state_dir: Path
     """Parent of what must outlive a reboot: the instance id of each group."""
 
-    heartbeat: float = 0.1
+    heartbeat: Seconds = 0.1
     """A leader repeats its snapshot this often, so that whoever missed one converges."""
 
-    stale_after: float = 0.5
+    stale_after: Seconds = 0.5
     """A window that heard nothing for so long shows its state as stale."""
 
-    lease_time: float = 0.5
+    lease_time: Seconds = 0.5
     """A leader that did not renew its lease for so long is passed over (stopped, hung, suspended)."""
 
-    presence_time: float = 2.0
+    presence_time: Seconds = 2.0
     """A window that the leader did not hear for so long is gone, and so is a call whose sound it hosts."""
 
-    action_time: float = 5.0
+    action_time: Seconds = 5.0
     """How long a window waits for the leader's reply before the outcome is unknown."""
 
-    ended_calls_time: float = 5.0
+    ended_calls_time: Seconds = 5.0
     """How long an ended call stays in the snapshot, so that a window that skipped some still sees its end."""
 
 
@@ -127,6 +130,11 @@ class _SipInfo(msgspec.Struct, rename="camel"):
     ca_file: str | None = None
 
 
+_SPELLED = dict(zip(_SipInfo.__struct_fields__, _SipInfo.__struct_encode_fields__, strict=True))
+_USER = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%#-]+")  # RFC 3261 §25.1, and the # of some services
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
 def load_account(path: str | Path) -> Account:
     """Read an account from a sipInfo JSON file.
 
@@ -157,11 +165,15 @@ def load_account(path: str | Path) -> Account:
 def _checked(info: _SipInfo, path: Path) -> Account:
     for name in ("authorization_id", "domain", "outbound_proxy", "username", "password"):
         if not getattr(info, name).strip():
-            raise AccountError(f"the account file {path} is incomplete: {name} is empty")
-    for proxy in filter(None, (info.outbound_proxy, info.outbound_proxy_backup)):
+            raise AccountError(f"the account file {path} is incomplete: {_SPELLED[name]} is empty")
+    for name, allowed in (("username", _USER), ("domain", _DOMAIN)):
+        if not allowed.fullmatch(getattr(info, name)):
+            raise AccountError(f"the account file {path}: {name} has characters that no SIP address can have")
+    for name in ("outbound_proxy", "outbound_proxy_backup"):
+        proxy = getattr(info, name) or ""
         host, _, port = proxy.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise AccountError(f"the account file {path}: outboundProxy {proxy!r} is not host:port")
+        if proxy and (not host or not port.isdecimal() or not 0 < int(port) < 65536):
+            raise AccountError(f"the account file {path}: {_SPELLED[name]} {proxy!r} is not host:port")
     return Account(
         authorization_id=info.authorization_id,
         domain=info.domain,
