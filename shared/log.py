@@ -17,7 +17,9 @@ _SECRET_KEY = re.compile(
 )
 _SECRET_TEXT = re.compile(
     r"(?P<sip>(?:Proxy-)?Authorization:\s*)[^\r\n]+"
-    r"|(?P<param>\b(?:nonce|cnonce|response|password|access_token)\s*[=:]\s*)(?:\"[^\"]*\"|[^\s,;&]+)"
+    r"|(?P<param>\b(?:nonce|cnonce|response|password|access_token)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
+    r"|(?P<bearer>\bBearer\s+)[^\s\"',;]+"
     r"|(?P<ice>a=(?:ice-ufrag|ice-pwd|crypto):)[^\r\n]+",
     re.IGNORECASE,
 )
@@ -26,7 +28,7 @@ REDACTED = "[redacted]"
 
 def redact_text(text: str) -> str:
     """Return ``text`` without credentials: digest values, passwords, ICE and SRTP secrets."""
-    return _SECRET_TEXT.sub(lambda match: (match["sip"] or match["param"] or match["ice"]) + REDACTED, text)
+    return _SECRET_TEXT.sub(lambda match: next(filter(None, match.groups())) + REDACTED, text)
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
