@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import stat
 import uuid
 from pathlib import Path
@@ -67,8 +68,9 @@ def load_instance_id(settings: Settings, group: str) -> str:
     path = settings.state_dir / f"{group}.instance"
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # A name of its own: what a killed process left may be the same file as ``path`` under another name.
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(f"{uuid.uuid4()}\n")
         try:
