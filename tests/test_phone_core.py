@@ -1,4 +1,4 @@
-"""One leader's term: taking over, windows that come and go, the registration, and what a stranger may send."""
+"""One leader's term: taking over, windows that come and go, the registration, and what strangers send."""
 
 import pytest
 from hypothesis import given
@@ -226,8 +226,8 @@ def test_a_service_that_is_only_out_of_order_for_now_is_tried_again() -> None:
     assert "trying again" in rig.snapshot.registration.detail
     rig.register_status = 200
     rig.wait(3.0)
-    assert rig.snapshot.registration.state is RegistrationState.REGISTERED
-    assert rig.snapshot.registration.problem is Problem.NONE
+    registered = rig.snapshot.registration
+    assert (registered.state, registered.problem) == (RegistrationState.REGISTERED, Problem.NONE)
 
 
 def test_a_registrar_that_does_not_answer_costs_the_connection() -> None:

@@ -1,0 +1,113 @@
+"""Logging: what is secret by its name or by its text never gets out."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+import structlog
+
+from shared.log import configure_logging, redact_text
+
+CANARY = "canary-7f3a"
+SECRETS: list[dict[str, Any]] = [
+    {"password": CANARY},
+    {"sip_password": CANARY},
+    {"passwd": CANARY},
+    {"token": CANARY},
+    {"access_token": CANARY},
+    {"authorization": CANARY},
+    {"secret": CANARY},
+    {"srtp_key": CANARY},
+    {"ice_pwd": CANARY},
+    {"icePwd": CANARY},
+    {"response": CANARY},
+    {"nested": {"deep": [{"password": CANARY}]}},
+    {"frame": f'Authorization: Digest username="u", response="{CANARY}", nonce="{CANARY}"'},
+    {"frame": f"Proxy-Authorization: Digest response={CANARY}\r\nVia: x"},
+    {"frame": f"REGISTER sip:x\r\nauthorization:{CANARY}\r\n".encode()},
+    {"sdp": f"v=0\r\na=ice-ufrag:{CANARY}\r\na=ice-pwd:{CANARY}\r\na=crypto:1 AES inline:{CANARY}\r\n"},
+    {"url": f"https://service.test/?access_token={CANARY}&x=1"},
+    {"text": f'{{"password": "{CANARY}", "user": "u"}}'},
+    {"text": f"{{'password': '{CANARY}'}}"},
+    {"text": f"password={CANARY}"},
+    {"text": f"Bearer {CANARY}", "authorization": f"Bearer {CANARY}"},
+    {"parts": (f"a=ice-pwd:{CANARY}",)},
+]
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Any:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def logged(style: Any, level: Any = "debug") -> tuple[Any, io.StringIO]:
+    stream = io.StringIO()
+    configure_logging(style, level, stream)
+    return structlog.get_logger(), stream
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+@pytest.mark.parametrize("facts", SECRETS, ids=range(len(SECRETS)))
+def test_a_secret_never_gets_out(style: str, facts: dict[str, Any]) -> None:
+    log, stream = logged(style)
+    log.info("something.happened", **facts)
+    assert "something.happened" in stream.getvalue()
+    assert "[redacted]" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_traceback_that_quotes_a_secret_is_redacted(style: str) -> None:
+    log, stream = logged(style)
+    try:
+        raise ValueError(f"cannot send: Authorization: Digest response={CANARY}")
+    except ValueError:
+        log.exception("line.failed")
+    assert "ValueError" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+
+
+def test_what_was_bound_to_the_context_is_redacted_too() -> None:
+    log, stream = logged("json")
+    with structlog.contextvars.bound_contextvars(password=CANARY):
+        log.bind(token=CANARY).info("bound")
+    assert CANARY not in stream.getvalue()
+
+
+def test_an_object_that_shows_a_secret_is_redacted() -> None:
+    class Leaky:
+        def __str__(self) -> str:
+            return f"a=ice-pwd:{CANARY}"
+
+        __repr__ = __str__
+
+    log, stream = logged("json")
+    log.info("odd", thing=Leaky(), things=[Leaky()])
+    assert CANARY not in stream.getvalue()
+
+
+def test_what_is_not_secret_stays_readable() -> None:
+    text = "INVITE sip:102@sip.test SIP/2.0\r\nCall-Id: abc\r\na=sendrecv\r\n"
+    assert redact_text(text) == text
+    log, stream = logged("json")
+    log.info("call.began", call_id="c1", number=7, flag=True, nothing=None)
+    line = json.loads(stream.getvalue())
+    assert line["call_id"] == "c1"
+    assert (line["number"], line["flag"], line["nothing"]) == (7, True, None)
+    assert line["level"] == "info"
+
+
+def test_below_the_level_nothing_is_logged() -> None:
+    log, stream = logged("json", "warning")
+    log.info("quiet")
+    log.warning("loud")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["loud"]
+
+
+def test_a_log_line_is_one_line_whatever_is_in_it() -> None:
+    log, stream = logged("json")
+    log.info("odd", text="one\ntwo\r\nthree")
+    assert len(stream.getvalue().splitlines()) == 1
