@@ -28,7 +28,7 @@ async def _script(keep: Path | None) -> int:
 
     report = Report(_write_line)
     async with Stage(keep) as stage:
-        is_told = await tell_story(stage, report)
+        is_told = await tell_story(stage, report, STEPS)
     report.close(len(STEPS))
     return 0 if is_told else 1
 

@@ -90,6 +90,7 @@ class Live:
             began=self._stage.began_at,
             now=boottime(),
             wall=wall(),
+            is_served=self._stage.is_served,
         )
         width, height = self._terminal.size()
         self._terminal.show(render(picture, width, height, colour=self._terminal.has_colour))

@@ -35,6 +35,7 @@ def compose(
     began: float,
     now: float,
     wall: float,
+    is_served: bool = True,
 ) -> Picture:
     """Return the picture of the moment.
 
@@ -45,15 +46,16 @@ def compose(
         began: When the demo began, CLOCK_BOOTTIME.
         now: The present time, CLOCK_BOOTTIME.
         wall: The present time, Unix seconds, as calls have them.
+        is_served: Whether the phone service runs.
     """
     living = [window.view for window in windows if window.status is None]
     newest = max(living, key=lambda view: view.version, default=None)
     calls = current_calls(newest) if newest else []
-    registrar, is_registered = _registrar(entries, now)
+    registrar, is_registered = _registrar(entries, now) if is_served else ("the service has ended", False)
     return Picture(
         elapsed=now - began,
         began=began,
-        hint=hint(living, calls),
+        hint=hint(living, calls) if is_served else "The phone service has ended. q: quit.",
         windows=_windows(windows, newest),
         calls=[_call(call, windows, wall) for call in calls[-_MOST_CALLS:]],
         registrar=registrar,

@@ -108,6 +108,8 @@ class Stage:
         self._keep = keep
         self._numbers = itertools.count(1)
         self.windows: list[Window] = []  # in the order of their numbers
+        self._service: Child | None = None
+        self._control: ControlClient | None = None
 
     async def __aenter__(self) -> Self:
         self.began_at = boottime()
@@ -119,7 +121,6 @@ class Stage:
         except BaseException:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
-        self._control: ControlClient | None = None
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -144,6 +145,17 @@ class Stage:
         return [window.view for window in self.living]
 
     @property
+    def is_served(self) -> bool:
+        """Whether the service has not ended; so, too, while it starts."""
+        return self._service is None or self._service.is_running
+
+    @property
+    def service(self) -> Child:
+        """The service's process."""
+        assert self._service is not None, "the service has not been started"
+        return self._service
+
+    @property
     def control(self) -> ControlClient:
         """The service's control interface."""
         assert self._control is not None, "the service has not been started"
@@ -155,7 +167,7 @@ class Stage:
 
     async def start_service(self) -> Line:
         """Start the service; return the line with its ports."""
-        self.service, line = await self._supervisor.start_simulator(str(self.directory))
+        self._service, line = await self._supervisor.start_simulator(str(self.directory))
         self._control = ControlClient.from_directory(self.directory)
         return line
 

@@ -43,7 +43,7 @@ STEPS = (
 )
 
 
-async def tell_story(stage: Stage, report: Report, steps: Sequence[Step] = STEPS) -> bool:
+async def tell_story(stage: Stage, report: Report, steps: Sequence[Step]) -> bool:
     """Play ``steps`` on ``stage``; return whether all was observed. Ends at the first that was not."""
     scene = Scene(stage, report)
     for number, step in enumerate(steps):

@@ -1,0 +1,81 @@
+"""What the demo takes for speech that arrived, and for silence."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agents.media.files import ToneSource, WavSink, read_wav
+from agents.media.specs import FAREWELL, FAREWELL_TONES_HZ, GREETING, GREETING_TONES_HZ
+from coordinator.demo import hearing
+from coordinator.demo.checks import NotObserved
+
+SECOND = 96_000  # bytes
+
+
+def silence(seconds: float) -> bytes:
+    return bytes(int(seconds * 48_000) * 2)
+
+
+def record(path: Path, pcm: bytes) -> Path:
+    sink = WavSink(path)
+    sink.write(pcm)
+    sink.close()
+    return path
+
+
+def test_a_text_is_heard_in_a_recording_of_itself_with_both_its_tones() -> None:
+    greeting = read_wav(GREETING)
+    heard = hearing.hear(greeting, silence(0.5) + greeting, GREETING_TONES_HZ)
+    assert heard.is_same
+    assert "941 and 1336 Hz found" in str(heard)
+
+
+def test_another_text_is_not_taken_for_it() -> None:
+    heard = hearing.hear(read_wav(GREETING), read_wav(FAREWELL), GREETING_TONES_HZ)
+    assert not heard.is_same
+    assert "no marker tone 941 Hz" in str(heard)
+
+
+def test_a_text_without_its_end_is_not_the_whole_text() -> None:
+    greeting = read_wav(GREETING)
+    assert not hearing.hear(greeting, greeting[: -SECOND // 2], GREETING_TONES_HZ).is_same
+
+
+def test_a_part_from_the_middle_of_a_text_said_again_and_again_fits_into_it() -> None:
+    greeting, farewell = read_wav(GREETING), read_wav(FAREWELL)
+    part = hearing.between(greeting + greeting, 3.0, 6.0)
+    assert hearing.hear_part(greeting, part) > 0.95
+    assert hearing.hear_part(farewell, part) < hearing.SAME
+
+
+def test_silence_is_silent_and_a_click_of_a_hundredth_of_a_second_is_not() -> None:
+    assert hearing.is_silent(silence(1.5))
+    click = ToneSource(440.0, level=0.05).read()[: SECOND // 100]
+    assert not hearing.is_silent(silence(0.7) + click + silence(0.7))
+
+
+def test_nothing_recorded_is_not_taken_for_silence() -> None:
+    assert not hearing.is_silent(b"")
+
+
+def test_a_recording_that_never_grows_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(NotObserved, match=r"0\.0 s of sound instead of 2\.0 s"):
+        asyncio.run(hearing.recorded(tmp_path / "nothing.wav", 2.0, within=0.0))
+
+
+def test_a_recording_of_another_text_is_reported_with_its_score(tmp_path: Path) -> None:
+    path = record(tmp_path / "far.wav", read_wav(GREETING) + silence(2))
+    with pytest.raises(NotObserved, match=r"farewell\.wav is not heard in far\.wav: similarity 0\."):
+        asyncio.run(hearing.heard_text(FAREWELL, path, within=0.0))
+
+
+def test_a_recording_of_the_text_is_accepted(tmp_path: Path) -> None:
+    path = record(tmp_path / "far.wav", read_wav(FAREWELL) + silence(1))
+    heard = asyncio.run(hearing.heard_text(FAREWELL, path, within=0.0))
+    assert set(heard.tones) == set(FAREWELL_TONES_HZ)
+
+
+def test_a_silent_part_of_a_recording_is_not_the_text() -> None:
+    with pytest.raises(NotObserved, match="not heard: similarity"):
+        asyncio.run(hearing.heard_part(GREETING, silence(5), 1.0, 4.0))
