@@ -1,1 +1,1 @@
-"""One module per kind of process, and what they are made of: the protocols, the sound, the simulated service."""
+"""One module per kind of process, and what they are made of: protocols, sound, the simulated service."""

@@ -29,6 +29,7 @@ from shared.messages import (
     Snapshot,
     Version,
     Window,
+    decode_snapshot,
 )
 from shared.replica import Change, Replica
 
@@ -67,7 +68,7 @@ class DummyAgent:
         self._holder: Holder | None = None
         self._is_closed = False
         self._client: ActionClient | None = None
-        self._subscriber: Subscriber | None = None
+        self._subscriber: Subscriber[Snapshot] | None = None
         self._pending: dict[str, _Pending] = {}
         self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet
         self._beat_every = settings.presence_time / 4
@@ -95,9 +96,8 @@ class DummyAgent:
             return  # somebody took over while this window was leaving
         unsent = self._hang_up()
         self._holder = holder
-        publications, desk = holder.endpoints
-        self._client = ActionClient(self._context, desk, self._replied)
-        self._subscriber = Subscriber(self._context, publications, self._arrived)
+        self._client = ActionClient(self._context, holder.endpoints.actions, self._replied)
+        self._subscriber = Subscriber(self._context, holder.endpoints.state, decode_snapshot, self._arrived)
         self._attach()
         for pending in self._pending.values():
             # Never sent is safe to send elsewhere; sent is for the dead leader's last outcomes to tell.

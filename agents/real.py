@@ -17,6 +17,7 @@ import zmq
 
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
+from shared.election import Endpoints
 from shared.messages import (
     Attach,
     Detach,
@@ -38,7 +39,7 @@ from .bus import ActionServer, Publisher
 from .bus.action_server import Peer
 from .line import SipLine
 from .obituary import Obituary
-from .phone import AnswerAction, CommandHost, DropLine, Effect, PhoneCore, SendSip, TellWindow
+from .phone import AnswerAction, CommandHost, DropLine, Effect, Estate, PhoneCore, SendSip, TellWindow
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -59,11 +60,12 @@ class Office:
     group: str
     instance: str
     epoch: int
-    endpoints: tuple[str, str]
+    endpoints: Endpoints
     account: Account
     sip_instance_id: str
     settings: Settings
     seed: Snapshot | None
+    estate: Estate | None
     may_act: Callable[[], bool]
     offer: Callable[[], None]
     deposed: Callable[[], None]
@@ -88,18 +90,19 @@ class RealAgent:
         self._answers: list[TellWindow | AnswerAction] = []  # wait for the state that shows their effect
         self._settling: asyncio.Handle | None = None
         self._core = _make_core(office)
-        publications, desk = office.endpoints
-        self._server = ActionServer(context, desk, self._received)
-        self._publisher = Publisher(context, publications)
+        self._server = ActionServer(context, office.endpoints.actions, self._received)
+        self._publisher = Publisher(context, office.endpoints.state)
+        self._heir = Publisher(context, office.endpoints.estate)
+        self._estate = b""
         self._obituary = Obituary(self._process_died)
         self._publish()
         self._line = SipLine(office.account, self, self._may_act)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
 
     async def leave(self) -> None:
-        """End the term politely: hang up what cannot go on, and let another process take over.
+        """End the term politely: let another process take over, with all calls whose sound is not here.
 
-        If none does, because all leave, the binding is removed: the last one out turns off the light.
+        If none does, because all leave, calls and binding end: the last one out turns off the light.
         """
         self._is_leaving = True
         await self._say_goodbye()
@@ -115,6 +118,7 @@ class RealAgent:
         await self._line.close()
         self._obituary.close()
         self._publisher.close()
+        self._heir.close()
         self._server.close()
 
     # -- the term ----------------------------------------------------------------------------------------
@@ -124,15 +128,19 @@ class RealAgent:
             await asyncio.sleep(self._office.settings.heartbeat)
             if self._may_act():
                 self._publisher.repeat()
+                self._heir.repeat()
 
     async def _say_goodbye(self) -> None:
-        self._input(self._core.hang_up_all)
-        self._settle()  # now: the next leader's state is not to be followed by ours
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_TIME):
+                self._input(partial(self._core.hang_up, hosted_by=self._office.instance))
                 await self._line.flush()
-                if not await self._is_succeeded() and self._is_registered():
+                if await self._is_succeeded():
+                    return
+                self._input(self._core.hang_up)
+                if self._is_registered():
                     await self._unregister()
+                await self._line.flush()
 
     async def _is_succeeded(self) -> bool:
         """Offer the lease; return whether somebody took it: the other windows may be leaving, too."""
@@ -151,7 +159,6 @@ class RealAgent:
         while self._is_registered():
             self._registration_changed.clear()
             await self._registration_changed.wait()
-        await self._line.flush()
         self._settle()
 
     def _is_registered(self) -> bool:
@@ -255,6 +262,8 @@ class RealAgent:
 
     def _do(self, effects: list[Effect]) -> None:
         """Let out what changes the world; the state that shows it, and then the answers, follow."""
+        if any(isinstance(effect, SendSip) for effect in effects):
+            self._leave_estate()
         for effect in effects:
             match effect:
                 case SendSip():
@@ -270,6 +279,13 @@ class RealAgent:
         if self._may_act():
             self._sequence += 1
             self._publisher.publish(encode(self._snapshot()))
+
+    def _leave_estate(self) -> None:
+        """Put into the candidates' hands what a message that is about to leave would make them miss."""
+        estate = self._core.estate()
+        if estate != self._estate and self._may_act():
+            self._estate = estate
+            self._heir.publish(estate)
 
     def _snapshot(self) -> Snapshot:
         return self._core.snapshot(Version(self._office.epoch, self._sequence))
@@ -301,6 +317,7 @@ def _make_core(office: Office) -> PhoneCore:
         sip_instance_id=office.sip_instance_id,
         settings=office.settings,
         seed=office.seed,
+        estate=office.estate,
         new_id=partial(secrets.token_hex, 8),
         now=now,
         wall_offset=wall() - now,

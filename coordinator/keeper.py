@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import structlog
 import zmq
 
+from agents.bus import Subscriber
+from agents.phone import Estate, decode_estate
 from agents.real import Office, RealAgent
 from agents.sip.transport import tls_context
 from shared.actor import ActorThread
 from shared.clock import boottime
 from shared.config import Account, Settings
-from shared.election import Election, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
+from shared.election import Election, Endpoints, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
 from shared.errors import AccountError, GroupError
 from shared.messages import Snapshot
 
@@ -47,6 +49,8 @@ class Keeper:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], candidacy: Candidacy) -> None:
         self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
         self._agent: RealAgent | None = None
+        self._heirloom: Subscriber[Estate] | None = None
+        self._estate: Estate | None = None  # what the leader whom we follow would leave behind
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -71,6 +75,8 @@ class Keeper:
             self._is_closing = True
             if self._agent is not None:
                 await self._agent.leave()
+            if self._heirloom is not None:
+                self._heirloom.close()
             if self._timer is not None:
                 self._timer.cancel()
             await asyncio.gather(*self._ending)
@@ -112,6 +118,7 @@ class Keeper:
             case Follow(holder):
                 self._lease.watch(holder.epoch, self._opened)
                 self._candidacy.follow(holder)
+                self._expect_estate(holder.endpoints)
             case Promote(epoch):
                 self._promote(epoch)
             case Renew(deadline):
@@ -153,6 +160,7 @@ class Keeper:
             sip_instance_id=candidacy.sip_instance_id,
             settings=candidacy.settings,
             seed=candidacy.seed(),
+            estate=self._estate,
             may_act=self._lease.is_held,
             offer=self._lease.offer,
             deposed=self._deposed_soon,
@@ -161,6 +169,17 @@ class Keeper:
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
         # Its own window follows like any other.
         candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, endpoints))
+
+    def _expect_estate(self, endpoints: Endpoints) -> None:
+        """Keep at hand what the leader would leave behind, if we may be its successor."""
+        if self._heirloom is not None:
+            self._heirloom.close()
+            self._heirloom = None
+        if self._candidacy.is_candidate and not self._is_closing:
+            self._heirloom = Subscriber(self._context, endpoints.estate, decode_estate, self._inherit)
+
+    def _inherit(self, estate: Estate) -> None:
+        self._estate = estate
 
     def _renew(self, deadline: float) -> None:
         if self._lease.is_held():

@@ -107,7 +107,7 @@ class Node:
     def _follow(self, holder: Holder) -> None:
         self._loop.call_soon_threadsafe(self._agent.follow, holder)
         if self._host is not None:
-            self._host.follow(holder.epoch, holder.endpoints[1])
+            self._host.follow(holder.epoch, holder.endpoints.actions)
 
     def _failed(self, exc: Exception) -> None:
         self._loop.call_soon_threadsafe(self._fail, exc)

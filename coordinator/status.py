@@ -7,7 +7,7 @@ import zmq
 
 from agents.bus import Subscriber
 from shared.config import Settings
-from shared.messages import Snapshot, encode
+from shared.messages import Snapshot, decode_snapshot, encode
 
 from .console import describe
 from .group import open_group_dir
@@ -23,7 +23,7 @@ async def show_status(group: str, settings: Settings, *, as_json: bool) -> int:
     if isinstance(holder, Vacant):
         sys.stderr.write(f"nobody leads the group {group!r} on this host; start: sharedline join {group} …\n")
         return 1
-    snapshot = await _listen(holder.endpoints[0])
+    snapshot = await _listen(holder.endpoints.state)
     if snapshot is None:
         sys.stderr.write(
             f"the leader of {group!r} (pid {holder.pid}) says nothing: it is stopped, or ending\n"
@@ -41,7 +41,7 @@ async def _listen(endpoint: str) -> Snapshot | None:
             arrived.set_result(snapshot)
 
     with zmq.Context() as context:
-        subscriber = Subscriber(context, endpoint, first)
+        subscriber = Subscriber(context, endpoint, decode_snapshot, first)
         try:
             return await asyncio.wait_for(arrived, _PATIENCE)
         except TimeoutError:

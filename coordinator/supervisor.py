@@ -141,7 +141,7 @@ class Supervisor:
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | (env or {}),
             pass_fds=(self._held_end,),
-            start_new_session=True,  # a terminal's Ctrl-C is for us, who end them in order; they end with us anyway
+            start_new_session=True,  # a terminal's Ctrl-C is for us, who end them in order
             limit=1 << 20,
         )
         child = Child(name, process)

@@ -10,6 +10,15 @@ locks show, and says when to try, whom to follow, when to renew and when to step
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Endpoints(NamedTuple):
+    """Where the holder of an epoch binds its sockets."""
+
+    state: str  # XPUB: snapshots, for every window
+    actions: str  # ROUTER: requests and replies
+    estate: str  # XPUB: what a successor needs, for candidates only
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,7 @@ class Holder:
     deadline: float
     instance: str
     pid: int
-    endpoints: tuple[str, str]  # (XPUB, ROUTER)
+    endpoints: Endpoints
 
 
 @dataclass(frozen=True, slots=True)

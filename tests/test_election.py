@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.election import (
+    Endpoints,
     Effect,
     Election,
     Follow,
@@ -22,7 +23,7 @@ LEASE_TIME = 0.5
 
 
 def holder(epoch: int, deadline: float = 100.5) -> Holder:
-    return Holder(epoch, deadline, "other", 1, ("ipc:///state", "ipc:///actions"))
+    return Holder(epoch, deadline, "other", 1, Endpoints("ipc:///state", "ipc:///actions", "ipc:///estate"))
 
 
 def follower(epoch: int = 4, *, candidate: bool = True) -> Election:
@@ -294,7 +295,7 @@ class World:
         if file is None or not file.locked:
             node.election.vacant(epoch, self.now)
         else:
-            node.election.held(Holder(epoch, file.deadline, "x", 1, ("", "")), self.now)
+            node.election.held(Holder(epoch, file.deadline, "x", 1, Endpoints("", "", "")), self.now)
 
     def _try(self, index: int, node: Node, epoch: int) -> None:
         if epoch in self.files or self.newest() > epoch or node.own:

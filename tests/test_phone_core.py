@@ -193,7 +193,7 @@ def test_hanging_up_everything_leaves_no_call_and_tells_the_service() -> None:
     rig = Rig()
     answered(rig)
     rig.ring()
-    rig.core.hang_up_all(rig.now)
+    rig.core.hang_up(rig.now)
     rig.run()
     assert all(call.state.is_final for call in rig.snapshot.calls)
     assert rig.sip[-2:] == ["BYE", "603 INVITE"]

@@ -1,4 +1,4 @@
-"""The leader's snapshots to all windows: XPUB, which is PUB that hears who subscribes."""
+"""The leader's newest state to whoever subscribes: XPUB, which is PUB that hears of each subscription."""
 
 import zmq
 
@@ -6,7 +6,7 @@ from .socket import DrainedSocket, open_socket
 
 
 class Publisher:
-    """Publish the newest snapshot, and repeat it as heartbeat and to each new subscriber.
+    """Publish the newest state, and repeat it as heartbeat and to each new subscriber.
 
     Must be made inside its owner's running loop.
 
@@ -25,7 +25,7 @@ class Publisher:
         self._socket = DrainedSocket(socket, self._subscription)
 
     def publish(self, snapshot: bytes) -> None:
-        """Send ``snapshot``, one encoded frame, to every window."""
+        """Send ``snapshot``, one encoded frame, to every subscriber."""
         self._newest = snapshot
         self._socket.send([snapshot])
 

@@ -1,32 +1,38 @@
-"""A window's ear: the newest snapshot of one leader."""
+"""The newest state that one leader publishes: a window's ear, and a candidate's."""
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import structlog
 import zmq
 
 from shared.errors import MessageError
-from shared.messages import Snapshot, decode_snapshot
 
 from .socket import DrainedSocket, open_socket
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
+T = TypeVar("T")
 
-class Subscriber:
-    """Call ``receive`` with each snapshot that arrives; skipped ones are never seen (CONFLATE)."""
+
+class Subscriber(Generic[T]):
+    """Call ``receive`` with each state that arrives, decoded; skipped ones are never seen (CONFLATE)."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, receive: Callable[[Snapshot], None]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        decode: Callable[[bytes], T],
+        receive: Callable[[T], None],
     ) -> None:
         socket = open_socket(context, zmq.SUB)
-        # CONFLATE keeps the last *frame*, so a snapshot is always a single one.
+        # CONFLATE keeps the last *frame*, so a state is always a single one.
         socket.set(zmq.CONFLATE, 1)
         socket.set(zmq.SUBSCRIBE, b"")
         socket.connect(endpoint)
-        self._receive = receive
+        self._decode, self._receive = decode, receive
         self._last = b""
-        self._snapshot: Snapshot | None = None
+        self._state: T | None = None
         self._socket = DrainedSocket(socket, self._arrived)
 
     def close(self) -> None:
@@ -35,11 +41,11 @@ class Subscriber:
 
     def _arrived(self, frames: list[bytes]) -> None:
         # Most frames are the heartbeat: the same bytes again, which need no decoding.
-        if self._snapshot is None or frames[0] != self._last:
+        if self._state is None or frames[0] != self._last:
             try:
-                self._snapshot = decode_snapshot(frames[0])
+                self._state = self._decode(frames[0])
             except MessageError as exc:
-                log.warning("snapshot.undecodable", error=str(exc))
+                log.warning("state.undecodable", error=str(exc))
                 return
             self._last = frames[0]
-        self._receive(self._snapshot)
+        self._receive(self._state)

@@ -1,6 +1,17 @@
 """[core] What the leader knows and decides: actions and SIP events in; calls, commands and replies out."""
 
 from .core import PhoneCore
+from .estate import Estate, decode_estate
 from .term import AnswerAction, CommandHost, DropLine, Effect, SendSip, TellWindow
 
-__all__ = ["AnswerAction", "CommandHost", "DropLine", "Effect", "PhoneCore", "SendSip", "TellWindow"]
+__all__ = [
+    "AnswerAction",
+    "CommandHost",
+    "DropLine",
+    "Effect",
+    "Estate",
+    "PhoneCore",
+    "SendSip",
+    "TellWindow",
+    "decode_estate",
+]

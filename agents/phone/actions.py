@@ -191,7 +191,7 @@ class Actions:
         if record.view.held == held:
             term.acknowledge(request, now, call_id)
             return
-        offer = _redirected(record.local_sdp, "sendonly" if held else "sendrecv")
+        offer = reoffer(record.local_sdp, "sendonly" if held else "sendrecv")
         term.user_agent.reinvite(record.session_id, offer, now)  # may refuse, and then nothing has changed
         record.local_sdp, record.changing = offer, request
         if held:
@@ -233,8 +233,8 @@ class Actions:
         self._hosts.shape(record, muted=record.told_muted, held=held, then=lambda _done, _now: None, now=now)
 
 
-def _redirected(local_sdp: str, direction: SdpDirection) -> str:
-    """Return our description again as an offer with this direction (RFC 3264 §8.4, RFC 8842 §5.2)."""
+def reoffer(local_sdp: str, direction: SdpDirection) -> str:
+    """Return our description once more, as an offer with this direction (RFC 3264 §8.4, RFC 8842 §5.2)."""
     sdp = Sdp.parse(local_sdp)
     changed = sdp.with_version(sdp.version + 1).with_direction(direction).with_attribute("setup", "actpass")
     return changed.encode()

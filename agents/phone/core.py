@@ -14,6 +14,7 @@ from agents.sip.user_agent import Effect as UserAgentEffect
 from shared.config import Account, Settings
 from shared.errors import ActionRefused
 from shared.messages import (
+    CallState,
     Cause,
     MediaChanged,
     MediaDone,
@@ -28,8 +29,9 @@ from shared.messages import (
     Window,
 )
 
-from .actions import Actions
-from .calls import CallRecord, CallTable
+from .actions import Actions, reoffer
+from .calls import CallTable
+from .estate import Estate, encode_estate, inherit
 from .hosts import MediaHosts
 from .outcomes import Outcomes
 from .presence import Presence
@@ -45,6 +47,7 @@ class PhoneCore:
         group, instance: The group's name and the process that leads.
         sip_instance_id: RFC 5626 instance id that the registration carries, the same for every leader.
         seed: The last snapshot of the leader before, if this process saw one: what its windows show now.
+        estate: What that leader left behind, to go on with its calls.
         new_id: Makes ids that nobody can guess.
         wall_offset: Unix time minus ``now``, for times that people see.
     """
@@ -62,6 +65,7 @@ class PhoneCore:
         new_id: Callable[[], str],
         now: float,
         wall_offset: float,
+        estate: Estate | None = None,
     ) -> None:
         self._group, self._instance, self._number = group, instance, account.username
         user_agent = UserAgent(account, instance_id=sip_instance_id, new_id=new_id, now=now)
@@ -79,7 +83,7 @@ class PhoneCore:
         self._transfers = Transfers(self._term)
         self._actions = Actions(self._term, self._hosts, self._transfers)
         self._signalling = Signalling(self._term, self._hosts, self._actions, self._transfers)
-        self._inherit(seed, now)
+        self._going_on = inherit(self._term, seed, estate, now) if seed else []
 
     def snapshot(self, version: Version) -> Snapshot:
         """Return the whole state as windows may see it."""
@@ -170,10 +174,11 @@ class PhoneCore:
         """Take a SIP message from the service."""
         self._term.user_agent.receive(frame, now)
 
-    def hang_up_all(self, now: float) -> None:
-        """End every call: nobody could go on with them."""
+    def hang_up(self, now: float, *, hosted_by: str | None = None) -> None:
+        """End every call, or those whose sound is at one instance: nobody could go on with them."""
         for record in self._term.calls.live():
-            self._actions.end_here(record, Cause.HUNG_UP_HERE, now)
+            if hosted_by in (None, record.view.media_host):
+                self._actions.end_here(record, Cause.HUNG_UP_HERE, now)
 
     def unregister(self, now: float) -> None:
         """Remove the binding: the last window leaves."""
@@ -215,6 +220,10 @@ class PhoneCore:
         effects, self._term.effects = self._term.effects, []
         return effects
 
+    def estate(self) -> bytes:
+        """Return the frame that a successor needs to go on with the calls. It holds secrets."""
+        return encode_estate(self._term)
+
     def take_changed(self) -> bool:
         """Return whether the snapshot changed since the last call of this method."""
         changed, self._term.has_changed = self._term.has_changed, False
@@ -235,6 +244,8 @@ class PhoneCore:
                 self._term.effects.append(DropLine(effect.reason))
             case RegistrationChanged():
                 self._signalling.registration_changed(effect)
+                if effect.state == "registered":
+                    self._go_on(now)
             case FrameDropped() | AgentMessageReceived():
                 pass  # counted and logged by the shell, or nothing that a window would show
             case _:
@@ -249,11 +260,10 @@ class PhoneCore:
         )
         self._term.effects.append(TellWindow(request.instance, refused))
 
-    def _inherit(self, seed: Snapshot | None, now: float) -> None:
-        """Take over what windows show. Calls cannot go on without their dialogs: they are lost."""
-        for view in seed.calls if seed else ():
-            record = self._term.calls.add(CallRecord(view))
-            if view.state.is_final:
-                record.removed_at = now + 1.0
-            else:
-                self._term.end_call(record, Cause.LOST, now, reason="the process that led the phone has died")
+    def _go_on(self, now: float) -> None:
+        """Tell the far end of each call that was left to us where we are: a re-INVITE with the same sound."""
+        records, self._going_on = self._going_on, []
+        for record in records:
+            if record.view.state is CallState.ANSWERED and record.changing is None:
+                record.local_sdp = reoffer(record.local_sdp, "sendonly" if record.view.held else "sendrecv")
+                self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)

@@ -179,6 +179,8 @@ class Signalling:
 
     def _ended(self, event: SessionEnded, record: CallRecord, now: float) -> None:
         cause = self._transfers.cause_of(record, _CAUSES[event.cause])
+        if cause in (Cause.REJECTED, Cause.TIMEOUT) and record.view.answered_at is not None:
+            cause = Cause.LOST  # the far end, or the way to it, does not know the call any more
         self._term.end_call(record, cause, now, status=event.status or 0, reason=event.reason)
         self._term.settle_hangups(record, now)
         self._transfers.ended(record, now)

@@ -22,7 +22,7 @@ from shared.actor import new_event_loop
 from shared.call import Call
 from shared.clock import boottime
 from shared.config import load_settings
-from shared.election import Holder
+from shared.election import Endpoints, Holder
 from shared.messages import Snapshot, Window
 from shared.phone import Phone
 from shared.replica import Change
@@ -189,7 +189,8 @@ async def _listener(role: ListenerRole) -> None:
 
     agent = DummyAgent(zmq.Context(), window, settings, changed)
     phone = Phone(agent)
-    agent.follow(Holder(1, float("inf"), "leader", 0, (role.endpoint, f"{role.endpoint}.desk")))
+    endpoints = Endpoints(role.endpoint, f"{role.endpoint}.desk", f"{role.endpoint}.estate")
+    agent.follow(Holder(1, float("inf"), "leader", 0, endpoints))
     report(role, "listening")
     while True:
         await shown.wait()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.election import Holder
+from shared.election import Endpoints, Holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ class Lease(Protocol):
     def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
         """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go."""
 
-    def endpoints(self, epoch: int) -> tuple[str, str]:
-        """Return where the holder of ``epoch`` binds its XPUB and its ROUTER."""
+    def endpoints(self, epoch: int) -> Endpoints:
+        """Return where the holder of ``epoch`` binds its sockets."""

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.election import Holder
+from shared.election import Endpoints, Holder
 from shared.errors import GroupError
 
 from .base import Vacant
@@ -39,7 +39,7 @@ class _Card(msgspec.Struct):
 
     instance: str
     pid: int
-    endpoints: tuple[str, str]
+    endpoints: Endpoints
 
 
 class FileLease:
@@ -50,9 +50,10 @@ class FileLease:
         self._fd: int | None = None
         self._own = self._next = ""  # paths of our epoch's file and of its successor's
 
-    def endpoints(self, epoch: int) -> tuple[str, str]:
+    def endpoints(self, epoch: int) -> Endpoints:
         """Return the ipc paths of this epoch: binding a path twice would silently steal it."""
-        return f"ipc://{self._directory}/{epoch}.state", f"ipc://{self._directory}/{epoch}.actions"
+        base = f"ipc://{self._directory}/{epoch}"
+        return Endpoints(f"{base}.state", f"{base}.actions", f"{base}.estate")
 
     def look(self) -> Holder | Vacant:
         """Return who holds the newest epoch.
