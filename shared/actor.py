@@ -82,7 +82,8 @@ class ActorThread:
         What ``main`` raised, other than its cancellation, is raised here.
         """
         self.post(self._cancel)
-        await asyncio.wait_for(asyncio.wrap_future(self._finished), time)
+        # Shielded: a wait that is given up must not cancel what the thread is to report.
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._finished)), time)
 
     def _cancel(self) -> None:
         if self._task is not None:
