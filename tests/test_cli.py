@@ -1,0 +1,169 @@
+"""The command line: help that teaches, one line for each mistake, and never a traceback."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from coordinator import cli
+from coordinator.cli import main
+from shared.errors import AccountError, GroupError, MediaError, RegistrationFailed, SharedlineError
+
+COMMANDS = ["demo", "simulator", "join", "status", "bench"]
+
+
+@pytest.fixture(autouse=True)
+def _private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("SHAREDLINE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SHAREDLINE_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("SHAREDLINE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SHAREDLINE_CONFIG", str(tmp_path / "none.toml"))
+
+
+def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def failure(arguments: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(arguments) == status
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = printed.err.splitlines()
+    assert "Traceback" not in line
+    return line
+
+
+def test_help_names_every_command_and_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n    {command} " in printed
+    assert "while-open" not in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) > 5
+    assert printed.startswith(f"usage: sharedline {command}")
+
+
+def test_the_help_of_join_teaches_the_commands_of_a_window(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["join", "--help"])
+    printed = capsys.readouterr().out
+    for verb in ("call NUMBER", "answer", "decline", "hangup", "hold", "mute", "dtmf", "quit"):
+        assert verb in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["fly"], "fly"),
+        (["join"], "GROUP"),
+        (["join", "front"], "--account"),
+        (["join", "front", "--account", "a", "--loud"], "--loud"),
+        (["simulator"], "--dir"),
+        (["simulator", "--dir", "x", "--wss", "many"], "--wss"),
+        (["--log", "xml", "demo"], "--log"),
+        (["status"], "GROUP"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_names_what_is_wrong(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert named in usage_error(arguments, capsys)
+
+
+def test_an_account_file_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.json"
+    line = failure(["join", "front", "--account", str(path)], 2, capsys)
+    assert line == f"error: cannot read the account file {path}: No such file or directory"
+
+
+def account(tmp_path: Path) -> str:
+    fields = ("authorizationId", "domain", "username", "password")
+    path = tmp_path / "account.json"
+    path.write_text(json.dumps(dict.fromkeys(fields, "x") | {"outboundProxy": "127.0.0.1:9"}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--microphone", "gramophone"], "gramophone"),
+        (["--loudspeaker", "wall:9"], "wall:9"),
+    ],
+)
+def test_a_sound_that_there_is_not_is_one_line(
+    tmp_path: Path, options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert named in failure(["join", "front", "--account", account(tmp_path), *options], 2, capsys)
+
+
+def test_a_bad_group_name_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no group name" in failure(["join", "../up", "--account", account(tmp_path)], 2, capsys)
+
+
+def test_a_bad_setting_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHAREDLINE_HEARTBEAT", "often")
+    assert "heartbeat" in failure(["status", "front"], 2, capsys)
+
+
+def test_the_status_of_a_group_that_nobody_leads_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nobody leads the group 'front'" in failure(["status", "front"], 1, capsys)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+def test_a_group_of_another_user_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["status", "front"])
+    capsys.readouterr()
+    os.chown(tmp_path / "run" / "front", 65534, 65534)
+    assert "belongs to another user" in failure(["status", "front"], 2, capsys)
+    assert "belongs to another user" in failure(["join", "front", "--account", account(tmp_path)], 2, capsys)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AccountError("a"), 2),
+        (GroupError("g"), 2),
+        (MediaError("m"), 2),
+        (RegistrationFailed(403, "no"), 1),
+        (SharedlineError("s"), 1),
+    ],
+)
+def test_what_the_user_must_put_right_ends_with_2_and_all_else_with_1(
+    error: Exception, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_status", fails)
+    assert failure(["status", "front"], status, capsys) == f"error: {error}"
+
+
+def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_status", interrupted)
+    assert main(["status", "front"]) == 130
