@@ -1,5 +1,7 @@
 """The leader's newest state to whoever subscribes: XPUB, which is PUB that hears of each subscription."""
 
+import asyncio
+
 import zmq
 
 from .socket import DrainedSocket, open_socket
@@ -22,6 +24,8 @@ class Publisher:
         socket.set(zmq.SNDHWM, 64)
         socket.bind(endpoint)
         self._newest: bytes | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_due = False
         self._socket = DrainedSocket(socket, self._subscription)
 
     def publish(self, snapshot: bytes) -> None:
@@ -39,5 +43,11 @@ class Publisher:
         self._socket.close()
 
     def _subscription(self, frames: list[bytes]) -> None:
-        if frames[0][:1] == b"\x01":
-            self.repeat()
+        # After a promotion all windows subscribe at once, and each repetition goes to all of them.
+        if frames[0][:1] == b"\x01" and not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._welcome)
+
+    def _welcome(self) -> None:
+        self._is_due = False
+        self.repeat()

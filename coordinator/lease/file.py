@@ -78,6 +78,8 @@ class FileLease:
         Raises:
             GroupError: If the directory cannot be written (disk full, read-only, gone).
         """
+        if os.path.exists(self._path(epoch)):
+            return False  # the usual end of a race, told without making a file
         private = self._directory / f"candidate.{os.getpid()}.{secrets.token_hex(4)}"
         try:
             fd = os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
