@@ -76,6 +76,15 @@ def test_a_recording_of_the_text_is_accepted(tmp_path: Path) -> None:
     assert set(heard.tones) == set(FAREWELL_TONES_HZ)
 
 
-def test_a_silent_part_of_a_recording_is_not_the_text() -> None:
-    with pytest.raises(NotObserved, match="not heard: similarity"):
-        asyncio.run(hearing.heard_part(GREETING, silence(5), 1.0, 4.0))
+def test_a_recording_that_is_silent_where_one_looks_is_not_the_text(tmp_path: Path) -> None:
+    path = record(tmp_path / "far.wav", read_wav(GREETING) + silence(5))
+    with pytest.raises(NotObserved, match=r"greeting\.wav is not heard in far\.wav"):
+        asyncio.run(hearing.heard_part(GREETING, path, 5.0, within=0.4))
+
+
+def test_the_first_piece_without_a_gap_is_the_one_that_counts(tmp_path: Path) -> None:
+    greeting = read_wav(GREETING)
+    path = record(tmp_path / "far.wav", silence(1) + greeting[SECOND:] + greeting)
+    part = asyncio.run(hearing.heard_part(GREETING, path, 0.0, within=2.0))
+    assert part.begin in {0.5, 1.0}
+    assert part.score >= hearing.SAME

@@ -8,10 +8,9 @@ from shared.clock import boottime
 from shared.errors import ActionRefused
 
 from . import checks
-from .opening import hear_ours_since
 from .report import ms, spread, version
 from .scene import Scene
-from .stage import EXTENSION, OURS
+from .stage import EXTENSION
 
 
 async def kill(scene: Scene) -> AsyncIterator[str]:
@@ -72,10 +71,14 @@ async def fate(scene: Scene) -> AsyncIterator[str]:
         with contextlib.suppress(ActionRefused):  # the service may have ended it already
             await stage.control.hang_up(scene.robot.id)
     else:
-        score = await hear_ours_since(scene, killed_at)
-        scene.report.figure("the call when its leader died", f"kept, similarity after the kill {score:.2f}")
-        yield f"the call was kept: the far end still hears {OURS.name}, similarity {score:.2f}"
-        await scene.host.do(f"hangup {scene.short_id}")
+        heard = await scene.heard_since(killed_at)
+        if any(view.calls[call_id].now.state.is_final for view in scene.views):
+            raise checks.NotObserved("the call was lost after all")
+        scene.report.figure("the call when its leader died", f"kept; far end: {heard} after the kill")
+        yield f"the call was kept in {len(scene.views)} windows; the far end hears {heard} after the kill"
+        began = boottime()
+        await scene.leader.do(f"hangup {scene.short_id}")
+        yield f"the new leader's window hangs it up: done after {ms(boottime() - began)}"
     robot = await stage.control.robot(scene.robot.id, until="ended")
     if robot.state != "ended":
         raise checks.NotObserved(f"the far end's leg is {robot.state}")
@@ -89,8 +92,8 @@ async def next_call(scene: Scene) -> AsyncIterator[str]:
     fresh = [window for window in scene.stage.living if window not in (scene.host, scene.leader)]
     scene.host, scene.other = fresh[0], next(w for w in reversed(scene.stage.living) if w is not fresh[0])
     yield await scene.answer(scene.host)
-    score = await hear_ours_since(scene, boottime())
-    yield f"the far end hears {OURS.name}: similarity {score:.2f}"
+    connected_at = await scene.sound_since(scene.robot)
+    yield f"the far end hears {await scene.heard_since(connected_at)} after the sound was connected"
 
 
 async def hang_up(scene: Scene) -> AsyncIterator[str]:

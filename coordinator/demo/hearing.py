@@ -18,6 +18,7 @@ from .checks import NotObserved
 SAME = 0.85
 #: -60 dB of full scale. Speech is at about -20 dB.
 SILENT = 0.001
+PART_SECONDS = 3.0
 _TONES_HZ = {GREETING: GREETING_TONES_HZ, FAREWELL: FAREWELL_TONES_HZ}
 _BYTES_A_SECOND = RATE_HZ * 2
 
@@ -99,17 +100,38 @@ async def heard_text(text: Path, path: Path, *, within: float = 15.0) -> Heard:
         seconds = len(recording) / _BYTES_A_SECOND + 0.4
 
 
-async def heard_part(text: Path, recording: bytes, begin: float, end: float) -> float:
-    """Return how well a piece of a recording fits into ``text``, said again and again.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a recording in which the text is heard: it begins at ``begin``, seconds."""
+
+    begin: float
+    score: float
+
+
+async def heard_part(text: Path, path: Path, begin: float, *, within: float = 10.0) -> Part:
+    """Return the first piece of a recording that fits into ``text``, said again and again.
+
+    A piece is :data:`PART_SECONDS` long without an interruption. On a machine that is too busy the first one
+    may have a gap, so later ones are looked at, too; whoever asks tells from when on it was heard.
+
+    Args:
+        text: The file that is said.
+        path: The recording, which may still grow.
+        begin: Where to look from, seconds from its start.
+        within: How much of it to look at, seconds.
 
     Raises:
-        NotObserved: It does not fit.
+        NotObserved: None fits; the text has the best score.
     """
-    part = between(recording, begin, end)
-    score = await asyncio.to_thread(hear_part, await asyncio.to_thread(read_wav, text), part)
-    if score < SAME:
-        raise NotObserved(f"{end - begin:.1f} s of {text.name} are not heard: similarity {score:.2f}")
-    return score
+    wanted, best, first = await asyncio.to_thread(read_wav, text), 0.0, begin
+    while begin <= first + within:
+        recording = await recorded(path, begin + PART_SECONDS)
+        part = between(recording, begin, begin + PART_SECONDS)
+        score = await asyncio.to_thread(hear_part, wanted, part)
+        if score >= SAME:
+            return Part(begin, score)
+        best, begin = max(best, score), begin + 0.5
+    raise NotObserved(f"{text.name} is not heard in {path.name}: similarity {best:.2f}")
 
 
 def _seconds_in(path: Path) -> float:

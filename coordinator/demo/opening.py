@@ -11,9 +11,8 @@ from .scene import Scene
 from .stage import EXTENSION, OURS, THEIRS
 
 _HELD_SECONDS = 1.5  # no pause in the speech is nearly as long
-PART_SECONDS = 3.0
 #: What a recording may lag behind the windows: packets under way and the buffer that waits for late ones.
-LAG_SECONDS = 0.4
+_LAG_SECONDS = 0.4
 
 
 async def service(scene: Scene) -> AsyncIterator[str]:
@@ -88,7 +87,7 @@ async def hold(scene: Scene) -> AsyncIterator[str]:
         f"{scene.other.view.name} holds: far end agreed and every window shows it after "
         f"{ms(max(held.values()) - pressed_at)}"
     )
-    begin = max(held.values()) - await scene.sound_since(scene.robot) + LAG_SECONDS
+    begin = max(held.values()) - await scene.sound_since(scene.robot) + _LAG_SECONDS
     recording = await hearing.recorded(scene.far_recording, begin + _HELD_SECONDS)
     if not hearing.is_silent(hearing.between(recording, begin, begin + _HELD_SECONDS)):
         raise checks.NotObserved("the far end hears something while it is held")
@@ -107,8 +106,7 @@ async def unhold(scene: Scene) -> AsyncIterator[str]:
     )
     took = ms(max(shown.values()) - pressed_at)
     yield f"{scene.other.view.name} unholds: every window shows it after {took}"
-    score = await hear_ours_since(scene, max(shown.values()))
-    yield f"the far end hears {OURS.name} again: similarity {score:.2f} over {PART_SECONDS:g} s"
+    yield f"the far end hears it again: {await scene.heard_since(max(shown.values()))} after that"
 
 
 async def latecomer(scene: Scene) -> AsyncIterator[str]:
@@ -128,10 +126,3 @@ async def latecomer(scene: Scene) -> AsyncIterator[str]:
     )
     await scene.stage.until("all windows agree", lambda: checks.converged(scene.views, epoch=scene.epoch))
     yield f"{len(scene.views)} windows show the same state"
-
-
-async def hear_ours_since(scene: Scene, at: float) -> float:
-    """Return how well the far end hears what our window says, from ``at`` on."""
-    begin = at - await scene.sound_since(scene.robot) + LAG_SECONDS
-    recording = await hearing.recorded(scene.far_recording, begin + PART_SECONDS)
-    return await hearing.heard_part(OURS, recording, begin, begin + PART_SECONDS)

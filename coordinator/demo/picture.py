@@ -7,7 +7,7 @@ from agents.pbx.ledger import Entry
 from shared.messages import Call
 
 from .chronicle import Chronicle
-from .report import ms, version
+from .report import version
 from .screen import CallRow, Picture, WindowRow
 from .view import View
 
@@ -140,6 +140,6 @@ def _registrar(entries: Sequence[Entry], now: float) -> tuple[str, bool]:
     count = f"{known.bindings} binding{'' if known.bindings == 1 else 's'}"
     state = "" if known.reachable else ", its connection is gone"
     return (
-        f"{count}, instance {(granted.instance_id or '')[:8]}, expires in {ms(max(left, 1.0))}{state}",
+        f"{count}, instance {(granted.instance_id or '')[:8]}, expires in {max(left, 0.0):.0f} s{state}",
         bool(known.reachable),
     )

@@ -8,9 +8,9 @@ from agents.pbx.views import RobotView
 from shared.clock import boottime
 from shared.messages import Direction
 
-from . import checks
+from . import checks, hearing
 from .report import Report, ms, spread
-from .stage import EXTENSION, Stage, Window
+from .stage import EXTENSION, OURS, Stage, Window
 from .view import View
 
 
@@ -91,6 +91,17 @@ class Scene:
     async def sound_since(self, robot: RobotView) -> float:
         """Return when a robot's sound was connected: the beginning of its recording."""
         return (await self.entry("ROBOT_MEDIA", leg=robot.id, state="connected")).boottime
+
+    async def heard_since(self, at: float) -> str:
+        """Return how well the far end hears what our window says, and from how long after ``at`` on.
+
+        Raises:
+            NotObserved: It does not hear it.
+        """
+        begin = at - await self.sound_since(self.robot)
+        part = await hearing.heard_part(OURS, self.far_recording, begin)
+        piece = f"similarity {part.score:.2f} over {hearing.PART_SECONDS:g} s"
+        return f"{OURS.name}, {piece} that begin {ms(part.begin - begin)}"
 
     async def entry(self, event: str, *, after: float = 0.0, **facts: object) -> Entry:
         """Return an entry of the ledger once it is there."""
