@@ -162,13 +162,21 @@ def test_sixth_instance_is_refused_until_one_of_the_five_expires() -> None:
     for number in range(5):
         registered(registrar, f"i{number}", f"f{number}", now=float(number))
 
-    credentials = answer(challenge_of(registrar, "f9", 10.0, instance="i9"))
-    registrar.register(make_register("i9", authorization=credentials), "f9", 10.0)
+    registrar.register(make_register("i9"), "f9", 10.0)
     trying, refused = replies(registrar)
     assert (trying.status, refused.status, refused.reason) == (100, 603, "Too Many Contacts")
     assert refused.to.tag
     assert "Contact" not in refused.headers
     registered(registrar, "i9", "f9", now=60.0)
+
+
+def test_of_two_that_were_challenged_for_the_fifth_place_the_second_is_refused() -> None:
+    registrar = make_registrar(max_instances=1)
+    credentials = answer(challenge_of(registrar, "late", 0.0, instance="late"))
+    registered(registrar, "early", "early")
+
+    registrar.register(make_register("late", authorization=credentials), "late", 1.0)
+    assert statuses(registrar) == [100, 603]
 
 
 def test_each_extension_has_its_own_five() -> None:

@@ -1,8 +1,9 @@
 """[core] The registrar: who can be reached where (RFC 3261 §10.3 and the real service's instance rules).
 
 The first REGISTER of a connection is challenged; a refresh on the same one is believed; an unregistration is
-challenged again. A binding belongs to an instance id: registering it on a new connection replaces the old
-flow. A flow that closes leaves its binding there until it expires, but nothing can reach it.
+challenged again. One instance too many is refused without a challenge. A binding belongs to an instance id:
+registering it on a new connection replaces the old flow. A flow that closes leaves its binding there until it
+expires, but nothing can reach it.
 
 Messages go in by :meth:`Registrar.register`, answers and ledger entries come out by ``effects()``.
 """
@@ -220,7 +221,11 @@ class Registrar:
         given = request.headers.get("Authorization")
         verdict, authorization_id = self.gate.check(given, request, asked.flow, now)
         subscriber = self.plan.by_authorization_id(authorization_id)
-        if verdict in (Verdict.MISSING, Verdict.STALE):
+        claimed = self.plan.by_username(asked.username or "")
+        if verdict is Verdict.MISSING and claimed and self._is_one_too_many(asked, claimed.extension.number):
+            # Before any challenge: the SDKs up to 2.4.4 take a 603 as the first answer only.
+            self._answer(asked, 603, "Too Many Contacts")
+        elif verdict in (Verdict.MISSING, Verdict.STALE):
             challenge = self.gate.challenge(asked.flow, now, stale=verdict is Verdict.STALE)
             self._answer(asked, 401, headers=[("Www-Authenticate", challenge)])
         elif verdict is Verdict.WRONG or subscriber is None or subscriber.username != asked.username:
@@ -245,7 +250,7 @@ class Registrar:
             minimum = ("Min-Expires", str(int(self.limits.min_expiry)))
             self._answer(asked, 423, headers=[minimum], extension=extension)
             return
-        if known is None and len(bindings) >= self.limits.max_instances:
+        if self._is_one_too_many(asked, extension):
             self._answer(asked, 603, "Too Many Contacts", extension=extension)
             return
         granted = min(asked.expires, self.limits.expiry, _LONGEST)
@@ -257,6 +262,11 @@ class Registrar:
         contact = ("Contact", f"<{asked.contact.uri}>;expires={int(granted)}")
         self._answer(asked, 200, headers=[contact], extension=extension, expires=granted)
         self._note_bound(binding, known)
+
+    def _is_one_too_many(self, asked: _Asked, extension: str) -> bool:
+        bindings = self._bindings.get(extension, {})
+        is_new = asked.contact is not None and not asked.removes and asked.instance_id not in bindings
+        return is_new and len(bindings) >= self.limits.max_instances
 
     def _note_bound(self, binding: Binding, known: Binding | None) -> None:
         if known is None:
