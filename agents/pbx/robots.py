@@ -5,13 +5,15 @@ imported when the first robot needs it: it is large, and the service must listen
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from shared.errors import ActionRefused, SharedlineError
+from agents.media.base import SILENCE
+from shared.errors import ActionRefused, MediaError, SharedlineError
 
 from .ledger import Ledger
 from .legs import Ends
@@ -55,13 +57,25 @@ class Robot:
         self._sink: _Ear | None = None
         self._media: WebRtcSession | None = None
         self._held = False
+        self._keys = ""
+        self._over = asyncio.Event()
         self._status: int | None = None
         self._reason = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def offer(self) -> str:
-        """Return the offer of a robot that calls; raises :exc:`MediaError` for a WAV file that is none."""
+        """Return an offer of a new connection for its sound: of a robot that calls, or is to move.
+
+        Raises:
+            MediaError: If the WAV file is none, or the call is over.
+        """
+        await self._drop_failed()
         return await self._session().offer()
+
+    async def meet(self, sdp: str) -> None:
+        """Talk with whoever answered the newest :meth:`offer`; the recording goes on."""
+        await self._session().apply(sdp)
+        self._hold(False)
 
     def ring(self, offer: str) -> None:
         """Answer, a moment later."""
@@ -92,6 +106,7 @@ class Robot:
         """Stop the sound and finish the recording."""
         if self.state != "ended":
             self._reason = reason
+            self._over.set()
             self._become("ended")
             self._spawn(self.close())
 
@@ -142,6 +157,7 @@ class Robot:
             state=self.state,
             media=self.media_state,
             held=self._held,
+            keys=self._keys,
             recording=str(self._recording),
             seconds=self._sink.seconds if self._sink else 0.0,
             status=self._status,
@@ -150,7 +166,9 @@ class Robot:
 
     async def _pick_up(self, offer: str) -> None:
         if not self._settings.answer_at_once:
-            await asyncio.sleep(self._settings.robot_answer_delay)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.robot_answer_delay):
+                    await self._over.wait()
         if self._live_ends() is None:
             return
         sdp = await self._session().answer(offer)
@@ -166,10 +184,7 @@ class Robot:
     async def _reanswer(self, sdp: str) -> None:
         from agents.sip.sdp import direction_of
 
-        # A failed connection is final; whoever continues the call gets a new one with the same sound.
-        if self._media is not None and self._media.state in ("failed", "closed"):
-            await self._media.close()
-            self._media = None
+        await self._drop_failed()
         try:
             answer = await self._session().answer(sdp)
         except SharedlineError as exc:
@@ -182,6 +197,12 @@ class Robot:
             self._hold(direction_of(sdp) in ("sendonly", "inactive"))
         ends.reanswered(self, 200 if answer else 488, answer)
 
+    async def _drop_failed(self) -> None:
+        """Make room: a failed connection is final, and a call that goes on gets a new one, same sound."""
+        if self._media is not None and self._media.state in ("failed", "closed"):
+            await self._media.close()
+            self._media = None
+
     def _live_ends(self) -> Ends | None:
         """Return the call, unless it is over: while we waited, the world went on."""
         return None if self.state == "ended" else self.ends
@@ -189,9 +210,13 @@ class Robot:
     def _hold(self, held: bool) -> None:
         if held != self._held:
             self._held = held
+            if self._sink is not None:
+                self._sink.hears = not held
             self._changed()
 
     def _session(self) -> "WebRtcSession":
+        if self.state == "ended":
+            raise MediaError(f"robot {self.name} has no call any more")
         from agents.media.files import WavSink, WavSource
         from agents.media.webrtc import WebRtcSession
 
@@ -204,6 +229,7 @@ class Robot:
                 self._sink,
                 addresses=self._settings.media_addresses,
                 on_state=self._media_changed,
+                on_tone=self._key_pressed,
                 dead_after=self._settings.flow_grace,
             )
         return self._media
@@ -211,6 +237,10 @@ class Robot:
     def _media_changed(self, state: "MediaState") -> None:
         self.media_state = state
         self._ledger.record("ROBOT_MEDIA", leg=self.name, number=self.number, state=state)
+        self._changed()
+
+    def _key_pressed(self, key: str) -> None:
+        self._keys += key
         self._changed()
 
     def _become(self, state: RobotState) -> None:
@@ -268,6 +298,8 @@ class _Ear:
         self._sink = sink
         self._frames = 0
         self._finished = False
+        self.hears = True
+        """False on hold: what the holder's end still sends, as the SDKs do, is not passed on."""
 
     @property
     def seconds(self) -> float:
@@ -276,7 +308,7 @@ class _Ear:
     def write(self, frame: bytes) -> None:
         if not self._finished:
             self._frames += 1
-            self._sink.write(frame)
+            self._sink.write(frame if self.hears else SILENCE)
 
     def close(self) -> None:
         """Do nothing; see :meth:`finish`."""

@@ -59,6 +59,9 @@ class RobotView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """How much of it there is."""
 
+    keys: str = ""
+    """The keys that the far end has pressed, in order (RFC 4733)."""
+
     status: int | None = None
     reason: str = ""
     """Why it ended; ``status`` is the SIP status where the far end refused."""
