@@ -144,3 +144,18 @@ def write_accounts(settings: SimulatorSettings, subscribers: Iterable[Subscriber
             write_private(path, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
         except OSError as exc:
             raise ConfigError(f"cannot write the account file {path}: {exc.strerror}") from exc
+
+
+def prepare(directory: Path) -> None:
+    """Make the service's directory, private to its user.
+
+    Raises:
+        ConfigError: If it cannot be made or written.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        raise ConfigError(f"cannot write the directory {directory}: {exc.strerror or exc}") from exc

@@ -11,22 +11,27 @@ call, so it is passed on, and the other end's answer comes back.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from agents.sip.message import Request
 from agents.sip.sdp import Sdp, mirror
 from shared.errors import SipError
 
 from .accounts import NumberPlan
 from .dialect import Caller, CallName
 from .ledger import Ledger
-from .legs import Leg
+from .legs import Leg, Place
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg, ring_phone
 from .phones import Phone
 from .robots import Robot, Robots
 from .settings import SimulatorSettings
 from .views import CallView
+
+if TYPE_CHECKING:
+    from .bridge import Anchor
+    from .transfers import Transfer, Transfers
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -40,6 +45,7 @@ class Switch(Protocol):
     plan: NumberPlan
     ledger: Ledger
     robots: Robots
+    transfers: "Transfers"
 
     def later(self, delay: float, action: Callable[[], None]) -> Cancel:
         """Do ``action`` in ``delay`` seconds; the returned function prevents it."""
@@ -80,7 +86,14 @@ class Call:
     _lost: set[str] = field(default_factory=set)
     _status: tuple[int, str] = (480, "")
     _over: bool = False
-    _asking: Leg | None = None
+    transfer: "Transfer | None" = None
+    """What is being done about a REFER in it."""
+
+    anchors: "dict[str, Anchor]" = field(default_factory=dict)
+    """By leg: where the service itself has the other end of its sound, after a transfer of phones."""
+
+    _asking: Callable[[int, str], None] | None = None
+    _released: set[str] = field(default_factory=set)
     _sounds: dict[str, _Sound] = field(default_factory=dict)
     _timers: list[Cancel] = field(default_factory=list)
 
@@ -149,7 +162,7 @@ class Call:
 
     def reoffered(self, leg: Leg, sdp: str) -> None:
         """Answer a change of direction here; pass a change of place on to the other end."""
-        other = self._other(leg)
+        other = self.anchors.get(leg.name) or self.other(leg)
         if other is None or self._asking is not None:
             leg.reanswer(491, "")
             return
@@ -159,16 +172,20 @@ class Call:
         if is_same_place and isinstance(other, PhoneLeg):
             self._answer_here(leg, other, sdp)
         else:
-            self._asking = leg
+            self._asking = leg.reanswer
             other.reoffer(sdp)
 
-    def reanswered(self, leg: Leg, status: int, sdp: str) -> None:
-        """Hand the other end's answer to the end that asked."""
+    def reanswered(self, leg: Place, status: int, sdp: str) -> None:
+        """Hand the other end's answer to whoever asked."""
         asking, self._asking = self._asking, None
-        if sdp:
+        if sdp and leg.name in self._sounds:
             self._sounds[leg.name].text = sdp
-        if asking is not None and asking is not leg:
-            asking.reanswer(status if sdp or status >= 300 else 488, sdp)
+        if asking is not None:
+            asking(status if sdp or status >= 300 else 488, sdp)
+
+    def referred(self, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
+        """Have the transfer made."""
+        self.switch.transfers.referred(self, leg, request, answer)
 
     def ended(self, leg: Leg, reason: str) -> None:
         """End the other end with this one. A caller's end is the call's; a callee's only if it answered."""
@@ -190,6 +207,48 @@ class Call:
             session_id=self.name.session_id,
             legs=[leg.view() for leg in legs],
         )
+
+    # -- transfers
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._over
+
+    def other(self, leg: Leg) -> Leg | None:
+        """Return who talks with ``leg``; None before the answer, after the end, or if it was transferred."""
+        if self.far is None or self._over or self._released:
+            return None
+        return self.far if leg is self.caller else self.caller
+
+    def party(self, leg: Leg) -> Caller:
+        """Return whom others see when ``leg`` calls them."""
+        return self.who if leg is self.caller else Caller(leg.number, "")
+
+    def renegotiate(self, leg: Leg, offer: str, done: Callable[[int, str], None]) -> None:
+        """Offer one end another place for its sound; ``done`` is told its status and answer."""
+        if self._over or self._asking is not None:
+            done(491, "")
+            return
+        self._asking = done
+        leg.reoffer(offer)
+
+    def release(self, leg: Leg) -> None:
+        """Let an end go, which talks in another call from now on; the rest is to be hung up."""
+        self._released.add(leg.name)
+
+    def take_caller(self, leg: Leg, sdp: str) -> None:
+        """Put a leg, that is connected already, in the caller's place; ``sdp`` is what it said last."""
+        self.caller = leg
+        self._adopt(leg, sdp)
+
+    def join(self, far: Leg, sdp: str, far_sdp: str) -> None:
+        """Begin as a call of two ends that are connected already; ``sdp`` is what the caller said last."""
+        self.far, self.callees = far, [far]
+        self._adopt(self.caller, sdp)
+        self._adopt(far, far_sdp)
+        self._record("CALL_STARTED", leg=self.caller.name, number=far.number)
+        self._record("CALL_ANSWERED", leg=far.name)
 
     # -- the parts
 
@@ -242,14 +301,13 @@ class Call:
         self._cancel_timers()
         self._record("CALL_ENDED", reason=reason, ended_by=by.name if by else None)
         for leg in (self.caller, *self.callees):
-            if leg is not by:
+            if leg is not by and leg.name not in self._released:
                 leg.end(reason)
+        for anchor in self.anchors.values():
+            anchor.end()
         self.switch.call_over(self)
-
-    def _other(self, leg: Leg) -> Leg | None:
-        if self.far is None or self._over:
-            return None
-        return self.far if leg is self.caller else self.caller
+        if self.transfer is not None:
+            self.transfer.call_over(self)
 
     def _answer_here(self, leg: Leg, other: Leg, sdp: str) -> None:
         sound = self._sounds[other.name]

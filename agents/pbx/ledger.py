@@ -26,6 +26,12 @@ Calls
     and the ``ended_by`` leg;
     ``LEG_ADRIFT`` (its flow closed in the call), ``LEG_CONTINUED`` (a flow of the same instance id goes on
     with it), ``LEG_HELD``, ``LEG_UNHELD``.
+Transfers
+    ``REFER`` (in) and ``NOTIFY`` (out) are among the requests. ``TRANSFER_ACCEPTED`` (answered 202),
+    ``TRANSFERRED`` (the far end talks with its new one), ``TRANSFER_FAILED`` with ``status`` and ``reason``:
+    ``leg``, ``call`` and ``call_id`` are of the transferor in the original call, ``number`` is the target,
+    ``other_call`` the call that the far end is in, or was to be; in a warm transfer that is at first the
+    consultation, whose Call-Id is ``other_call_id``.
 Robots
     ``ROBOT_MEDIA`` with ``state`` (``connecting``, ``connected``, ``failed``, ``closed``).
 """
@@ -59,6 +65,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cseq: int | None = None
     call: str | None = None
     leg: str | None = None
+    other_call: str | None = None
+    other_call_id: str | None = None
     ended_by: str | None = None
     number: str | None = None
     state: str | None = None

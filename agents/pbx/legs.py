@@ -1,8 +1,20 @@
 """What a call is made of: legs, each a phone or a robot, and what they tell their call."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from agents.sip.message import Request
 
 from .views import LegView
+
+if TYPE_CHECKING:
+    from .phone_leg import PhoneLeg
+
+
+class Place(Protocol):
+    """Where one end has its sound: the end itself, or the service on its behalf."""
+
+    name: str
 
 
 class Leg(Protocol):
@@ -12,6 +24,7 @@ class Leg(Protocol):
     """
 
     name: str
+    number: str
 
     def ring(self, offer: str) -> None:
         """Call this end, as a callee's."""
@@ -53,8 +66,11 @@ class Ends(Protocol):
     def reoffered(self, leg: Leg, sdp: str) -> None:
         """This end wants to change the sound; it waits for :meth:`Leg.reanswer`."""
 
-    def reanswered(self, leg: Leg, status: int, sdp: str) -> None:
-        """This end has answered :meth:`Leg.reoffer`."""
+    def reanswered(self, leg: Place, status: int, sdp: str) -> None:
+        """Whoever has this sound has answered :meth:`Leg.reoffer`."""
+
+    def referred(self, leg: "PhoneLeg", request: Request, answer: Callable[[int], None]) -> None:
+        """This end's phone wants its far end transferred (REFER); ``answer`` sends the status to it."""
 
     def ended(self, leg: Leg, reason: str) -> None:
         """This end is over, by its own doing: hung up, gave up, or lost."""

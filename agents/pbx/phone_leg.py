@@ -46,6 +46,8 @@ class PhoneLeg:
         self.held = False
         self.adrift_until: float | None = None
         self.ends: Ends | None = None
+        self._waiting: dict[str, Callable[[], None]] = {}  # request id -> what follows its answer
+        self._over: list[Callable[[], None]] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             sip.SessionProgress: self._progressed,
             sip.SessionAnswered: self._answered,
@@ -107,6 +109,54 @@ class PhoneLeg:
         """Tell the phone that answered that the service knows (Cmd 7)."""
         self.phone.tell(self.call_id, Command.ALREADY_PROCESSED)
 
+    # -- transfers
+
+    def notify(self, status: int, reason: str, then: Callable[[], None]) -> None:
+        """Tell the phone how its transfer goes (RFC 3515 §2.4.4); ``then`` is called when it has answered.
+
+        Where the phone cannot be told, or does not answer, ``then`` is called all the same.
+        """
+        progress = "active;expires=60" if status < 200 else "terminated;reason=noresource"
+        headers = [
+            ("Event", "refer"),
+            ("Subscription-State", progress),
+            ("Content-Type", "message/sipfrag;version=2.0"),
+        ]
+        body = f"SIP/2.0 {status} {reason}\r\n"
+
+        def send(now: float) -> None:
+            request_id = self._sessions.request_in_dialog(
+                self.session_id, "NOTIFY", now, headers=headers, body=body
+            )
+            self._waiting[request_id] = then
+
+        if not self._do(send):
+            then()
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Call ``then`` when the phone has answered the BYE; at once if that is past."""
+        if self.session_id in self.phone.legs:
+            self._over.append(then)
+        else:
+            then()
+
+    def introduce(self, number: str) -> None:
+        """Tell the phone whom it talks with from now on (UPDATE without an offer, RFC 3311)."""
+        identity = ("P-Asserted-Identity", f"<sip:{number}@{self.phone.exchange.domain}>")
+        self._do(
+            lambda now: self._sessions.request_in_dialog(self.session_id, "UPDATE", now, headers=[identity])
+        )
+
+    def is_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
+        """Whether it is the one that a Replaces means, with the tags as the service sees them (RFC 3891)."""
+        if self.sip_call_id != call_id or self.state != "answered":
+            return False
+        try:
+            dialog = self._sessions.session(self.session_id).dialog
+        except ActionRefused:
+            return False
+        return dialog is not None and (dialog.local_tag, dialog.remote_tag) == (local_tag, remote_tag)
+
     def view(self) -> LegView:
         """Return what can be seen of it."""
         return LegView(
@@ -162,6 +212,9 @@ class PhoneLeg:
     def _ended(self, event: sip.SessionEnded) -> None:
         was, self.state, self.adrift_until = self.state, "ended", None
         self.phone.legs.pop(self.session_id, None)
+        over, self._over = self._over, []
+        for then in over:
+            then()
         if was == "ended":
             return  # by the call itself
         if was == "ringing" and not self.is_caller:
@@ -182,12 +235,21 @@ class PhoneLeg:
 
     def _requested(self, event: sip.DialogRequestReceived) -> None:
         request = event.request
+        if request.method == "REFER" and self.ends is not None:
+            self.ends.referred(self, request, lambda status: self._respond(event, status))
+            return
         known = request.method in ("INFO", "MESSAGE", "NOTIFY", "OPTIONS")
-        response = make_response(request, 200 if known else 501)
+        self._respond(event, 200 if known else 501)
+
+    def _respond(self, event: sip.DialogRequestReceived, status: int) -> None:
+        response = make_response(event.request, status)
         self._do(lambda now: self._sessions.respond(event.key, response, now))
 
     def _asked(self, event: sip.DialogRequestDone) -> None:
-        if event.status in _GONE:
+        then = self._waiting.pop(event.request_id, None)
+        if then is not None:
+            then()
+        elif event.status in _GONE:
             self.end("call unknown to the phone")
             self._tell(lambda ends: ends.ended(self, "call unknown to the phone"))
 

@@ -25,7 +25,7 @@ from shared.clock import monotonic
 from shared.errors import ConfigError, SharedlineError, SipError
 
 from . import registrar as registration
-from .accounts import NumberPlan, account_path, make_subscribers, write_accounts
+from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
 from .calls import Call, Cancel
 from .desk import Desk
@@ -33,12 +33,14 @@ from .dialect import Caller, CallName, has_to_tag
 from .gate import Gate
 from .ledger import Entry, Ledger
 from .legs import Leg
+from .phone_leg import PhoneLeg
 from .phones import Phone
 from .registrar import Limits, Registrar
 from .robots import Robots
 from .salvage import bad_request
 from .server import FlowServer
 from .settings import SimulatorSettings
+from .transfers import Transfers
 
 if TYPE_CHECKING:
     from .control import ControlServer
@@ -55,7 +57,7 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.domain, self.flow_grace = settings.domain, settings.flow_grace
-        _prepare(settings.directory)
+        prepare(settings.directory)
         self.ledger = Ledger(settings.directory / "ledger.ndjson")
         subscribers = make_subscribers(settings)
         self.plan = NumberPlan(subscribers, main_number=settings.main_number)
@@ -66,6 +68,7 @@ class Simulator:
         self.registrar = Registrar(settings.domain, self.plan, self.gate, self.new_id, limits)
         self.server = FlowServer(settings, server_context(settings.directory, host=settings.host), self)
         self.robots = Robots(settings, self.ledger)
+        self.transfers = Transfers(self)
         self.desk = Desk(self)
         self.control: ControlServer | None = None
         self._phones: dict[tuple[str, str], Phone] = {}
@@ -117,6 +120,7 @@ class Simulator:
         for call in list(self._calls.values()):
             call.hang_up("service stopped")
         self._pump()
+        await self.transfers.close()
         await self.robots.close()
         await self.server.close()
         if self.control is not None:
@@ -241,11 +245,21 @@ class Simulator:
 
     def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Call:
         """Start a call."""
+        call = self.make_call(caller, who, name)
+        call.start(dialled, sdp)
+        return call
+
+    def make_call(self, caller: Leg, who: Caller, name: CallName) -> Call:
+        """Return a new call that is neither started nor joined."""
         self._call_count += 1
         call = Call(self, f"c{self._call_count}", name, caller, who)
         self._calls[call.call] = call
-        call.start(dialled, sdp)
         return call
+
+    def legs_of(self, extension: str) -> list[PhoneLeg]:
+        """Return what the phones of an extension have of calls."""
+        phones = [phone for phone in self._phones.values() if phone.extension == extension]
+        return [leg for phone in phones for leg in phone.legs.values()]
 
     def call_over(self, call: Call) -> None:
         """Forget a call."""
@@ -383,13 +397,3 @@ class Simulator:
         task = asyncio.create_task(run(), name="simulator")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _prepare(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as exc:
-        raise ConfigError(f"cannot write the directory {directory}: {exc.strerror or exc}") from exc

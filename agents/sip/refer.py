@@ -1,14 +1,67 @@
 """[core] Transfers: what a REFER says, and what NOTIFYs report of it (RFC 3515, RFC 3891, RFC 5589)."""
 
 import re
-from urllib.parse import quote
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from shared.errors import SipError
 
+from .address import NameAddr
 from .dialog import Dialog
 
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
 _PLAIN_USER = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
+_MAX_TARGET_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A dialog as ``Replaces`` names it (RFC 3891 §6.1); ``to_tag`` is the local one of whoever reads it."""
+
+    call_id: str
+    to_tag: str
+    from_tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferTo:
+    """Whom a REFER wants called: the user part, unescaped, and the dialog to take the place of."""
+
+    target: str
+    replaced: Replaced | None = None
+
+    @classmethod
+    def parse(cls, value: str) -> "ReferTo":
+        """Read a ``Refer-To``, with or without angle brackets.
+
+        Raises:
+            SipError: If it is no ``sip:`` URI with a user part, or its ``Replaces`` cannot be read.
+        """
+        uri = NameAddr.parse(value).uri
+        target = _plain(uri.user or "")
+        if not target or len(target) > _MAX_TARGET_CHARS:
+            raise SipError("Refer-To names nobody who can be called")
+        fields = [field.partition("=") for field in uri.headers.split("&") if field]
+        given = [text for name, _, text in fields if unquote(name).lower() == "replaces"]
+        if len(given) > 1:
+            raise SipError("Refer-To has more than one Replaces")
+        return cls(target, _parse_replaces(_plain(given[0])) if given else None)
+
+
+def _parse_replaces(text: str) -> Replaced:
+    call_id, *params = (part.strip() for part in text.split(";"))
+    tags = dict(param.split("=", 1) for param in params if "=" in param)
+    if not (call_id and tags.get("to-tag") and tags.get("from-tag")):
+        raise SipError("Replaces has no Call-ID or lacks one of its tags")
+    return Replaced(call_id, tags["to-tag"], tags["from-tag"])
+
+
+def _plain(escaped: str) -> str:
+    """Undo percent escapes; what they hide must be printable."""
+    text = unquote(escaped, errors="replace")
+    if not text.isprintable():
+        raise SipError("Refer-To hides characters that cannot be printed")
+    return text
 
 
 def refer_to(target: str, domain: str, replaced: Dialog | None = None) -> str:

@@ -1,0 +1,304 @@
+"""Transfers: what a phone's REFER makes of its call (RFC 3515, RFC 3891, RFC 5589).
+
+One task a transfer, in lock step with the phone that asked: each request waits for the answer of the one
+before. *Blind*: 202, NOTIFY 100, the target is called on the far end's behalf, NOTIFY with its final answer,
+and if that was 2xx, BYE. *Warm* (with ``Replaces``): 202, NOTIFY 100, the two far ends are connected, BYE on
+the consultation, NOTIFY 200, BYE on the original. Whatever fails leaves the calls as they were.
+
+The two that are to talk need a connection of their own. A robot offers one, and the other end answers; for
+two phones the service is in between (:mod:`.bridge`).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from agents.sip.message import REASONS, Request
+from agents.sip.refer import ReferTo
+from shared.errors import CallFailed, SharedlineError, SipError
+
+from .bridge import Anchor, make_bridge
+from .calls import Call
+from .dialect import CallName
+from .legs import Leg
+from .phone_leg import PhoneLeg
+from .robots import Robot
+from .standin import StandIn
+
+if TYPE_CHECKING:
+    from .service import Simulator
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+def verdict(request: Request, *, has_far_end: bool, is_busy: bool) -> int:
+    """Return the status that a REFER is answered with: 202 if it is taken.
+
+    ``has_far_end``: the call is answered, and its far end is there to be transferred. ``is_busy``: another
+    transfer of it is under way. A REFER in a call that rings is taken and has no effect, as at the real
+    service.
+    """
+    values = request.headers.get_all("Refer-To")
+    if len(values) != 1:
+        return 400
+    try:
+        ReferTo.parse(values[0])
+    except SipError:
+        return 400
+    return 491 if is_busy and has_far_end else 202
+
+
+class Transfers:
+    """All transfers that are under way."""
+
+    def __init__(self, service: "Simulator") -> None:
+        self._service = service
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def referred(self, call: Call, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
+        """Take a REFER of ``leg``, which is an end of ``call``."""
+        far = call.other(leg)
+        status = verdict(request, has_far_end=far is not None, is_busy=call.transfer is not None)
+        answer(status)
+        facts = {"call": call.call, "leg": leg.name, "call_id": leg.sip_call_id, **leg.phone.facts()}
+        if status != 202 or far is None:
+            reason = "the call is not answered" if status == 202 else "the REFER cannot be followed"
+            self._service.record("TRANSFER_FAILED", status=status, reason=reason, **facts)
+            return
+        refer = ReferTo.parse(str(request.headers.get("Refer-To")))
+        facts["number"] = refer.target
+        self._service.record("TRANSFER_ACCEPTED", **facts)
+        transfer = Transfer(self._service, self, call, leg, far, refer, facts)
+        call.transfer = transfer
+        transfer.task = self.spawn(transfer.run())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do ``work``; what goes wrong with it is logged."""
+
+        async def guard() -> None:
+            try:
+                await work
+            except SharedlineError as exc:
+                log.warning("transfer.failed", reason=str(exc))
+            except Exception:
+                log.exception("transfer.crashed")
+
+        task = asyncio.create_task(guard(), name="transfer")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def bridge(self, name: str) -> tuple[Anchor, Anchor]:
+        """Return the two ends of new sound through the service."""
+        return make_bridge(name, self._service.settings, self._start)
+
+    async def close(self) -> None:
+        """Give up what is under way, and wait until its sound is closed."""
+        for call in self._service.live_calls():
+            if call.transfer is not None and call.transfer.task is not None:
+                call.transfer.task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def dialog(self, legs: Iterable[PhoneLeg], refer: ReferTo) -> PhoneLeg | None:
+        """Return the one of ``legs`` that a REFER's Replaces means."""
+        named = refer.replaced
+        if named is None:
+            return None
+        found = (leg for leg in legs if leg.is_dialog(named.call_id, named.to_tag, named.from_tag))
+        return next(found, None)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self.spawn(work)
+
+
+class Transfer:
+    """One transfer: ``leg`` of ``call`` has asked that ``far`` goes elsewhere."""
+
+    def __init__(
+        self,
+        service: "Simulator",
+        transfers: Transfers,
+        call: Call,
+        leg: PhoneLeg,
+        far: Leg,
+        refer: ReferTo,
+        facts: dict[str, Any],
+    ) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._service, self._transfers = service, transfers
+        self._call, self._leg, self._far, self._refer = call, leg, far, refer
+        self._facts = facts
+        self._bridge: tuple[Anchor, ...] = ()
+        self._has_moved = False
+        self._ended: Call | None = None
+
+    async def run(self) -> None:
+        """Make it, or tell the phone why not."""
+        try:
+            await self._notify(100, "Trying")
+            if self._refer.replaced is None:
+                await self._blind()
+            else:
+                await self._warm()
+        except CallFailed as exc:
+            await self._give_up(exc.status, exc.reason)
+        except SharedlineError as exc:
+            await self._give_up(500, str(exc))
+        except asyncio.CancelledError:
+            if self._ended is None:
+                raise
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            await self._give_up(480, f"call {self._ended.call} has ended")
+
+    def call_over(self, call: Call) -> None:
+        """Take that one of its calls has ended: it comes to nothing."""
+        self._ended = call
+        if self.task is not None:
+            self.task.cancel()
+
+    # -- blind
+
+    async def _blind(self) -> None:
+        call, far = self._call, self._far
+        near, beyond = (None, far) if isinstance(far, Robot) else self._bridge_for(far)
+        offer = await beyond.offer()
+        stand_in = StandIn(far)
+        name = CallName(self._service.new_id())
+        new = self._service.place(stand_in, self._refer.target, offer, call.party(far), name)
+        self._facts["other_call"], stand_in.ends = new.call, new
+        try:
+            await self._meet(beyond, await stand_in.answered())
+            said = offer if near is None else await self._move(call, far, near)
+            if new.far is None or new.is_over:
+                raise CallFailed(480, "the target has hung up")
+        except BaseException:
+            new.hang_up("transfer failed")
+            raise
+        call.transfer = None
+        call.release(far)
+        new.take_caller(far, said)
+        self._anchor(new, new.far)
+        await self._done(far, new.far)
+
+    # -- warm
+
+    async def _warm(self) -> None:
+        call, far = self._call, self._far
+        leg, consultation, target = self._consultation()
+        self._facts |= {"other_call": consultation.call, "other_call_id": leg.sip_call_id}
+        consultation.transfer = self
+        said, target_said = await self._connect(consultation, target)
+        call.transfer = consultation.transfer = None
+        call.release(far)
+        consultation.release(target)
+        new = self._service.make_call(far, call.party(far), CallName(self._service.new_id()))
+        new.join(target, said, target_said)
+        self._anchor(new, target)
+        self._facts["other_call"] = new.call
+        consultation.hang_up("transferred")
+        await _told(leg.when_over)
+        await self._done(far, target)
+
+    def _consultation(self) -> tuple[PhoneLeg, Call, Leg]:
+        """Return the transferor's leg in the other call, that call, and whom it consults."""
+        leg = self._transfers.dialog(self._service.legs_of(self._leg.phone.extension), self._refer)
+        call = leg.ends if leg is not None else None
+        target = call.other(leg) if isinstance(call, Call) and leg is not None else None
+        if leg is None or not isinstance(call, Call) or target is None or call is self._call:
+            raise CallFailed(481, "Call/Transaction Does Not Exist")
+        if call.transfer is not None:
+            raise CallFailed(491, "Request Pending")
+        return leg, call, target
+
+    async def _connect(self, consultation: Call, target: Leg) -> tuple[str, str]:
+        """Connect the two far ends; return what each said about its sound."""
+        far = self._far
+        if isinstance(far, Robot):
+            offer = await far.offer()
+            answer = await self._ask(consultation, target, offer)
+            await self._meet(far, answer)
+            return offer, answer
+        if isinstance(target, Robot):
+            offer = await target.offer()
+            answer = await self._ask(self._call, far, offer)
+            await self._meet(target, answer)
+            return answer, offer
+        near, beyond = self._bridge_for(far)
+        said = await self._move(self._call, far, near)
+        return said, await self._move(consultation, target, beyond)
+
+    # -- the parts
+
+    def _bridge_for(self, leg: Leg) -> tuple[Anchor, Anchor]:
+        self._bridge = self._transfers.bridge(leg.name)
+        return self._bridge
+
+    async def _move(self, call: Call, leg: Leg, anchor: Anchor) -> str:
+        """Connect a phone with the service, and return what it said."""
+        answer = await self._ask(call, leg, await anchor.offer())
+        await self._meet(anchor, answer)
+        return answer
+
+    async def _meet(self, offerer: Robot | Anchor, answer: str) -> None:
+        # From here on the far end is, or may be, connected with somebody else than before.
+        self._has_moved = self._has_moved or offerer is self._far or offerer in self._bridge[:1]
+        await offerer.meet(answer)
+
+    async def _ask(self, call: Call, leg: Leg, offer: str) -> str:
+        """Offer an end a new place for its sound, and return its answer."""
+        answered: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+        def done(status: int, sdp: str) -> None:
+            if not answered.done():
+                answered.set_result((status, sdp))
+
+        call.renegotiate(leg, offer, done)
+        status, sdp = await answered
+        if status >= 300:
+            raise CallFailed(status, _phrase(status))
+        return sdp
+
+    def _anchor(self, call: Call, far: Leg) -> None:
+        """Let the service stand for the two ends of a call towards each other, if their sound passes it."""
+        for leg, anchor in zip((call.caller, far), self._bridge, strict=False):
+            anchor.ends, anchor.number = call, leg.number
+            call.anchors[leg.name] = anchor
+        self._bridge = ()
+
+    async def _done(self, far: Leg, target: Leg) -> None:
+        """Tell the transferor, hang up on it, and tell the two who they talk with."""
+        self._service.record("TRANSFERRED", **self._facts)
+        await self._notify(200, "OK")
+        self._call.hang_up("transferred")
+        for leg, other in ((far, target), (target, far)):
+            if isinstance(leg, PhoneLeg):
+                leg.introduce(other.number)
+
+    async def _give_up(self, status: int, reason: str) -> None:
+        for anchor in self._bridge:
+            anchor.end()
+        for call in (self._call, *self._service.live_calls()):
+            if call.transfer is self:
+                call.transfer = None
+        self._service.record("TRANSFER_FAILED", status=status, reason=reason, **self._facts)
+        if self._has_moved:
+            self._call.hang_up("the far end's sound is lost")
+        else:
+            await self._notify(status, _phrase(status))
+
+    async def _notify(self, status: int, reason: str) -> None:
+        await _told(lambda then: self._leg.notify(status, reason, then))
+
+
+async def _told(ask: Callable[[Callable[[], None]], None]) -> None:
+    """Return when what was given to ``ask`` is called."""
+    told = asyncio.Event()
+    ask(told.set)
+    await told.wait()
+
+
+def _phrase(status: int) -> str:
+    return REASONS.get(status, "Failed")
