@@ -1,8 +1,9 @@
 """Actions: from a window to the leader in another process, and back as new state; next to bare ZeroMQ.
 
-The state has ten calls. The action is to take a call off hold that is not held: all that an action passes
-(dedup, epoch, deadline, lease, outcome, publication, reply) and nothing that waits for the far end. Both
-kinds run in turns, the leaders pinned to one processor and this window to another.
+The state has ten calls, and as many windows hear it of one kind as of the other. The action is to take a call
+off hold that is not held: all that an action passes (dedup, epoch, deadline, lease, outcome, publication,
+reply) and nothing that waits for the far end. Both kinds run in turns, the leaders
+pinned to one processor and this window to another.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from shared.messages import CallState, MediaState, Unhold, encode
 from shared.phone import Phone
 
 from .report import Row, timed
-from .roles import BareLeaderRole, bare_subscriber
+from .roles import BareLeaderRole, BareListenerRole, bare_subscriber
 from .stage import ANSWERED_CALLER, Stage, leader_pid, pinned, soon
 
 _CALLS = 10
@@ -30,13 +31,14 @@ async def measure_actions(stage: Stage, phone: Phone) -> list[Row]:
     """Return ``action_to_state`` and ``actions_per_second``."""
     async with _ten_calls(stage, phone) as call_id:
         assert phone.snapshot is not None
-        ours, bare = _Ours(phone, call_id), _Bare(stage)
+        ours, bare = _Ours(phone, call_id), _Bare(stage, phone)
         bare_pid = await bare.open(size=len(encode(phone.snapshot)))
         with pinned({leader_pid(phone), bare_pid}, {os.getpid()}):
             await ours.times(_BLOCK)
             bare.times(_BLOCK)
             rows = [await _latency(stage, ours, bare), await _rate(stage, ours, bare)]
         bare.close()
+        stage.crew.dismiss("bare")
     return rows
 
 
@@ -101,8 +103,8 @@ class _Ours:
 class _Bare:
     """The same exchange with bare sockets, blocking, and the same number of bytes."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, stage: Stage, phone: Phone) -> None:
+        self._stage, self._phone = stage, phone
         self._request = bytes(200)  # about what ours has
 
     async def open(self, size: int) -> int:
@@ -111,6 +113,9 @@ class _Bare:
         desk, publications = stage.endpoint("bare.desk"), stage.endpoint("bare.state")
         stage.crew.start(BareLeaderRole(name="bare", desk=desk, publications=publications, size=size))
         (report,) = await stage.crew.reports(lambda report: report.name == "bare")
+        for number in range(len(self._phone.windows) - 1):  # as many ears as the group has windows
+            name = f"bare-audience-{number}"
+            stage.crew.start(BareListenerRole(name=name, endpoint=publications, count=0))
         self._ear = bare_subscriber(publications)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._mouth = context.socket(zmq.DEALER)

@@ -28,6 +28,7 @@ async def measure_fanout(stage: Stage) -> list[Row]:
     bare = _Bare(context, stage, ours.size_bytes())
     rows: list[Row] = []
     listeners = 0
+    stage.crew.forget()
     for crowd in _CROWDS:
         for number in range(listeners, crowd):
             ours.add(f"listener-{number}")

@@ -79,7 +79,7 @@ class ListenerRole(Role, tag="listener", frozen=True, kw_only=True):
 
 
 class BareListenerRole(Role, tag="bare_listener", frozen=True, kw_only=True):
-    """The same with a SUB socket and nothing else."""
+    """The same with a SUB socket and nothing else; ``count`` 0: report nothing."""
 
     endpoint: str
     count: int
@@ -178,7 +178,7 @@ async def _listener(role: ListenerRole) -> None:
     shown = asyncio.Event()
     times: dict[int, float] = {}
     # No leader answers here, so the agent is told not to worry about silence.
-    settings = load_settings(stale_after=3600.0, presence_time=36_000.0)
+    settings = load_settings(stale_after=3600.0, presence_time=3600.0)
     window = Window(instance=role.name, name=role.name, pid=os.getpid())
 
     def changed(changes: list[Change]) -> None:
@@ -213,8 +213,9 @@ def _bare_listener(role: BareListenerRole) -> None:
     times: dict[int, float] = {}
     while True:
         (sequence,) = SEQUENCE.unpack_from(socket.recv())
-        times[sequence] = boottime()
-        if sequence % role.count == 0:
+        if role.count:
+            times[sequence] = boottime()
+        if role.count and sequence % role.count == 0:
             report(role, "heard", times=times)
             times.clear()
 

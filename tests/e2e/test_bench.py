@@ -1,0 +1,42 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+TIMES = {
+    "action_to_state",
+    "actions_per_second",
+    "answer_to_200",
+    "fanout_1",
+    "fanout_10",
+    "fanout_50",
+    "join_to_call_visible",
+    "kill_to_registered",
+    "kill_to_synced_3",
+    "kill_to_synced_10",
+    "kill_to_synced_50",
+    "start_to_call_visible",
+}
+SIZES = {"window_rss_mb", "pure_window_rss_mb", "sound_window_rss_mb", "leader_rss_mb"}
+WITHOUT_YARDSTICK = {"answer_to_200", "join_to_call_visible", "start_to_call_visible"}
+
+
+@pytest.mark.timeout(300)
+def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> None:
+    command = [sys.executable, "-m", "coordinator", "bench", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    assert set(rows) == TIMES | SIZES
+    for name in TIMES:
+        row = rows[name]
+        assert row["n"] > 0
+        assert 0 < row["p50_us"] <= row["p99_us"]
+        if name in WITHOUT_YARDSTICK:
+            assert row["ratio"] is None
+        else:
+            assert row["ratio"] > 0
+    for name in SIZES:
+        assert rows[name]["mb"] > 0
