@@ -42,11 +42,32 @@ def test_a_text_without_its_end_is_not_the_whole_text() -> None:
     assert not hearing.hear(greeting, greeting[: -SECOND // 2], GREETING_TONES_HZ).is_same
 
 
+def test_a_text_of_which_later_parts_come_a_little_later_is_still_that_text() -> None:
+    greeting = read_wav(GREETING)
+    moved = greeting[: SECOND * 2] + silence(0.04) + greeting[SECOND * 2 :]
+    assert hearing.compare(greeting, moved).is_same
+
+
+def test_a_text_with_a_gap_of_half_a_second_is_not() -> None:
+    greeting = read_wav(GREETING)
+    gap = greeting[:SECOND] + silence(0.5) + greeting[SECOND * 3 // 2 :]
+    assert not hearing.compare(greeting, gap).is_same
+
+
 def test_a_part_from_the_middle_of_a_text_said_again_and_again_fits_into_it() -> None:
     greeting, farewell = read_wav(GREETING), read_wav(FAREWELL)
     part = hearing.between(greeting + greeting, 3.0, 6.0)
-    assert hearing.hear_part(greeting, part) > 0.95
-    assert hearing.hear_part(farewell, part) < hearing.SAME
+    assert hearing.hear_part(greeting, part).mean > 0.95
+    assert not hearing.hear_part(farewell, part).is_same
+
+
+@pytest.mark.parametrize("begin", [0.0, 1.0, 2.0, 3.0, 3.6])
+def test_no_part_of_one_text_is_taken_for_the_other(begin: float) -> None:
+    greeting, farewell = read_wav(GREETING), read_wav(FAREWELL)
+    for one, other in ((greeting, farewell), (farewell, greeting)):
+        part = hearing.between(one + one, begin, begin + hearing.PART_SECONDS)
+        assert hearing.hear_part(one, part).is_same
+        assert not hearing.hear_part(other, part).is_same
 
 
 def test_silence_is_silent_and_a_click_of_a_hundredth_of_a_second_is_not() -> None:
@@ -87,4 +108,4 @@ def test_the_first_piece_without_a_gap_is_the_one_that_counts(tmp_path: Path) ->
     path = record(tmp_path / "far.wav", silence(1) + greeting[SECOND:] + greeting)
     part = asyncio.run(hearing.heard_part(GREETING, path, 0.0, within=2.0))
     assert part.begin in {0.5, 1.0}
-    assert part.score >= hearing.SAME
+    assert part.likeness.is_same

@@ -100,7 +100,7 @@ class Scene:
         """
         begin = at - await self.sound_since(self.robot)
         part = await hearing.heard_part(OURS, self.far_recording, begin)
-        piece = f"similarity {part.score:.2f} over {hearing.PART_SECONDS:g} s"
+        piece = f"{part.likeness} over {hearing.PART_SECONDS:g} s"
         return f"{OURS.name}, {piece} that begin {ms(part.begin - begin)}"
 
     async def entry(self, event: str, *, after: float = 0.0, **facts: object) -> Entry:
