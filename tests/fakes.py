@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import convert
 
-from agents.phone import AnswerAction, CommandHost, DropLine, PhoneCore, SendSip, TellWindow
+from agents.phone import AnswerAction, CommandHost, DropLine, Estate, PhoneCore, SendSip, TellWindow
 from agents.sip.events import ReinviteReceived
 from agents.sip.message import Request as SipRequest
 from agents.sip.message import make_response, parse
@@ -182,6 +182,28 @@ class Rig:
         self.far.answer(session, FAR_ANSWER, self.now)
         self.run()
         return session
+
+    def take_over(self, *, estate: Estate | None) -> None:
+        """Let the leader's process die, and the kiosk lead with what was left to it."""
+        seed, self.epoch = self.snapshot, self.epoch + 1
+        self.core = PhoneCore(
+            group="front",
+            instance=KIOSK.instance,
+            epoch=self.epoch,
+            account=account(),
+            sip_instance_id="line",
+            settings=settings(),
+            seed=seed,
+            estate=estate,
+            new_id=self.ids,
+            now=self.now,
+            wall_offset=1e9,
+        )
+        for window in (KIOSK, WALL):
+            self.core.window_heard(window, self.now)
+        self.core.host_attached(KIOSK.instance, self.now)
+        self.core.connected(self.now)
+        self.run()
 
     def hang_up_far(self, session: str) -> None:
         """Let the far end hang up."""

@@ -1,0 +1,118 @@
+"""What a leader leaves behind, and what its successor makes of it."""
+
+import msgspec
+import pytest
+
+from agents.phone import Estate, decode_estate
+from agents.sip.message import parse
+from shared.errors import MessageError
+from shared.messages import Answer, CallState, Cause, Done, Hangup, Hold, Mute, Refused, Unhold
+
+from .fakes import DESK, KIOSK, Rig
+
+
+def estate_of(rig: Rig) -> Estate:
+    return decode_estate(rig.core.estate())
+
+
+def answered_at(window: object) -> tuple[Rig, str]:
+    """Return a rig with one call whose sound is at ``window``, and the far end's session."""
+    rig = Rig()
+    session = rig.ring()
+    rig.do(Answer(call_id=rig.call().call_id), window)  # type: ignore[arg-type]
+    return rig, session
+
+
+def test_a_call_whose_sound_is_elsewhere_outlives_its_leader_under_the_same_id() -> None:
+    rig, _ = answered_at(KIOSK)
+    before = rig.call()
+    rig.take_over(estate=estate_of(rig))
+    after = rig.call()
+    assert (after.call_id, after.state, after.media_host) == (before.call_id, CallState.ANSWERED, "kiosk")
+
+
+def test_the_successor_tells_the_far_end_where_it_is_with_a_later_sequence_number() -> None:
+    rig, _ = answered_at(KIOSK)
+    rig.do(Hold(call_id=rig.call().call_id), KIOSK)
+    numbers = [parse(frame).cseq[0] for frame in rig.frames if frame.startswith("INVITE")]
+    sent = len(rig.frames)
+    rig.take_over(estate=estate_of(rig))
+    later = [frame for frame in rig.frames[sent:] if frame.startswith("INVITE")]
+    assert len(later) == 1
+    assert parse(later[0]).cseq[0] > max(numbers)
+    assert "a=sendonly" in later[0]  # it was on hold, and stays so
+    assert rig.call().held
+
+
+def test_the_successor_does_with_the_call_all_that_the_leader_could() -> None:
+    rig, _ = answered_at(KIOSK)
+    rig.take_over(estate=estate_of(rig))
+    call_id = rig.call().call_id
+    for action in (
+        Hold(call_id=call_id),
+        Unhold(call_id=call_id),
+        Mute(call_id=call_id),
+        Hangup(call_id=call_id),
+    ):
+        assert isinstance(rig.do(action, KIOSK), Done), action
+    assert rig.call().cause is Cause.HUNG_UP_HERE
+    assert "BYE" in rig.sip
+
+
+def test_the_far_ends_hang_up_reaches_the_successor() -> None:
+    rig, session = answered_at(KIOSK)
+    rig.take_over(estate=estate_of(rig))
+    rig.hang_up_far(session)
+    assert rig.call().cause is Cause.HUNG_UP_THERE
+
+
+def test_a_call_whose_sound_died_with_its_leader_is_lost() -> None:
+    rig, _ = answered_at(DESK)
+    rig.take_over(estate=estate_of(rig))
+    assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.LOST)
+
+
+def test_a_call_that_rings_cannot_be_left_to_anybody() -> None:
+    rig = Rig()
+    rig.ring()
+    assert estate_of(rig).calls == ()
+    rig.take_over(estate=estate_of(rig))
+    assert rig.call().cause is Cause.LOST
+
+
+def test_a_call_that_ended_is_not_brought_back_by_an_old_estate() -> None:
+    rig, session = answered_at(KIOSK)
+    old = estate_of(rig)
+    rig.hang_up_far(session)
+    rig.take_over(estate=old)
+    assert rig.call().cause is Cause.HUNG_UP_THERE
+
+
+def test_a_call_that_the_far_end_hung_up_while_nobody_led_is_over() -> None:
+    rig, _ = answered_at(KIOSK)
+    rig.reinvite_status = 481
+    rig.take_over(estate=estate_of(rig))
+    assert (rig.call().cause, rig.call().status) == (Cause.HUNG_UP_THERE, 481)
+
+
+def test_a_session_that_cannot_be_read_loses_its_call_and_no_other() -> None:
+    rig, _ = answered_at(KIOSK)
+    [legacy] = estate_of(rig).calls
+    for session in ("", "{}", "[]", '{"dialog": {}}', '{"dialog": {"local_cseq": "x"}}'):
+        broken = msgspec.structs.replace(legacy, session=session)
+        other, _ = answered_at(KIOSK)
+        other.take_over(estate=Estate(epoch=other.epoch, calls=(broken,)))
+        assert Cause.LOST in [call.cause for call in other.snapshot.calls], session
+        assert isinstance(other.do(Hangup(call_id="none")), Refused)
+
+
+@pytest.mark.parametrize("frame", [b"", b"{", b"\xff", b"[" * 10_000, b'{"epoch": "x"}'])
+def test_an_estate_that_does_not_decode_is_an_error_that_quotes_nothing(frame: bytes) -> None:
+    with pytest.raises(MessageError, match=f"estate of {len(frame)} bytes"):
+        decode_estate(frame)
+
+
+def test_the_repr_of_an_estate_shows_no_secret() -> None:
+    rig, _ = answered_at(KIOSK)
+    assert "canary" in rig.core.estate().decode()  # it holds them: that is why windows do not get it
+    assert "canary" not in repr(estate_of(rig))
