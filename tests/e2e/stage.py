@@ -91,7 +91,7 @@ class Stage:
     async def until(self, condition: Callable[[], Any], *, time: float = 15.0) -> Any:
         """Return what ``condition`` says as soon as it is true: a file has no event to wait for."""
         async with asyncio.timeout(time):
-            while not (value := condition()):
+            while not (value := condition()):  # noqa: ASYNC110 - it happens in another process
                 await asyncio.sleep(0.005)
         return value
 
