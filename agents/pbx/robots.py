@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from agents.media.base import SILENCE
 from shared.errors import ActionRefused, MediaError, SharedlineError
 
+from .ears import Ear, Mouth
 from .ledger import Ledger
 from .legs import Ends
 from .settings import SimulatorSettings
 from .views import LegView, RobotState, RobotView
 
 if TYPE_CHECKING:
-    from agents.media.base import MediaState, Sink, Source
+    from agents.media.base import MediaState
     from agents.media.webrtc import WebRtcSession
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -53,8 +53,8 @@ class Robot:
         self.ends: Ends | None = None
         self._calls, self._play, self._recording = calls, play, recording
         self._settings, self._ledger, self._changed = settings, ledger, changed
-        self._source: _Mouth | None = None
-        self._sink: _Ear | None = None
+        self._source: Mouth | None = None
+        self._sink: Ear | None = None
         self._media: WebRtcSession | None = None
         self._held = False
         self._keys = ""
@@ -76,6 +76,11 @@ class Robot:
         """Talk with whoever answered the newest :meth:`offer`; the recording goes on."""
         await self._session().apply(sdp)
         self._hold(False)
+
+    def greet(self) -> None:
+        """Say its text again, to somebody who has not heard it."""
+        if self._source is not None and self.state != "ended":
+            self._source.start_over()
 
     def ring(self, offer: str) -> None:
         """Answer, a moment later."""
@@ -221,8 +226,8 @@ class Robot:
         from agents.media.webrtc import WebRtcSession
 
         if self._source is None or self._sink is None:
-            self._source = _Mouth(WavSource(self._play))
-            self._sink = _Ear(WavSink(self._recording))
+            self._source = Mouth(lambda: WavSource(self._play))
+            self._sink = Ear(WavSink(self._recording))
         if self._media is None:
             self._media = WebRtcSession(
                 self._source,
@@ -273,49 +278,6 @@ class Robot:
                 self.ends.refused(self, 488, reason)
             else:
                 self.ends.ended(self, reason)
-
-
-class _Mouth:
-    """A source that outlives a media session: the call may go on in another one."""
-
-    def __init__(self, source: "Source") -> None:
-        self._source = source
-
-    def read(self) -> bytes:
-        return self._source.read()
-
-    def close(self) -> None:
-        """Do nothing; see :meth:`finish`."""
-
-    def finish(self) -> None:
-        self._source.close()
-
-
-class _Ear:
-    """A sink that outlives a media session, and counts what it heard."""
-
-    def __init__(self, sink: "Sink") -> None:
-        self._sink = sink
-        self._frames = 0
-        self._finished = False
-        self.hears = True
-        """False on hold: what the holder's end still sends, as the SDKs do, is not passed on."""
-
-    @property
-    def seconds(self) -> float:
-        return self._frames / 50
-
-    def write(self, frame: bytes) -> None:
-        if not self._finished:
-            self._frames += 1
-            self._sink.write(frame if self.hears else SILENCE)
-
-    def close(self) -> None:
-        """Do nothing; see :meth:`finish`."""
-
-    def finish(self) -> None:
-        self._finished = True
-        self._sink.close()
 
 
 class Robots:

@@ -247,6 +247,13 @@ class Transfer:
         self._has_moved = self._has_moved or offerer is self._far or offerer in self._bridge[:1]
         await offerer.meet(answer)
 
+    def _introduce(self, far: Leg, target: Leg) -> None:
+        for leg, other in ((far, target), (target, far)):
+            if isinstance(leg, PhoneLeg):
+                leg.introduce(other.number)
+            elif isinstance(leg, Robot):
+                leg.greet()
+
     async def _ask(self, call: Call, leg: Leg, offer: str) -> str:
         """Offer an end a new place for its sound, and return its answer."""
         answered: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -269,13 +276,11 @@ class Transfer:
         self._bridge = ()
 
     async def _done(self, far: Leg, target: Leg) -> None:
-        """Tell the transferor, hang up on it, and tell the two who they talk with."""
+        """Tell the transferor, hang up on it, and tell the two whom they talk with."""
         self._service.record("TRANSFERRED", **self._facts)
+        self._introduce(far, target)
         await self._notify(200, "OK")
         self._call.hang_up("transferred")
-        for leg, other in ((far, target), (target, far)):
-            if isinstance(leg, PhoneLeg):
-                leg.introduce(other.number)
 
     async def _give_up(self, status: int, reason: str) -> None:
         for anchor in self._bridge:

@@ -1,0 +1,351 @@
+"""Transfers between real windows, phones and robots, with the simulated service: who hears whom then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agents.media.analysis import find_tone, similarity
+from agents.media.files import read_wav
+from agents.pbx import Extension, Simulator, SimulatorSettings
+from agents.pbx.ledger import Entry, read_ledger
+from agents.pbx.robots import SOUNDS
+from agents.pbx.views import RobotCall
+from coordinator import ActionRefused, Call, CallState, Cause, Phone, Settings, join
+
+WITHIN = 20.0
+GREETING, FAREWELL = SOUNDS / "greeting.wav", SOUNDS / "farewell.wav"
+
+
+class Office:
+    """A service, and windows of its extensions."""
+
+    def __init__(self, simulator: Simulator, stack: AsyncExitStack, directory: Path) -> None:
+        self.simulator, self._stack, self.directory = simulator, stack, directory
+
+    async def window(
+        self, extension: str, name: str = "first", *, says: str = "silence", hears: str = "none"
+    ) -> Phone:
+        """Open one more window of an extension."""
+        settings = Settings(runtime_dir=self.directory / "run", state_dir=self.directory / "state")
+        account = self.simulator.account_path(extension)
+        window = join(
+            f"desk-{extension}",
+            account=account,
+            name=name,
+            microphone=says,
+            loudspeaker=hears,
+            settings=settings,
+        )
+        return await self._stack.enter_async_context(window)
+
+    async def robot_calls(self, extension: str) -> str:
+        """Let a robot call; it says the greeting. Returns its id."""
+        return await self.simulator.desk.robot_call(RobotCall(to=extension))
+
+    async def happened(self, event: str, **facts: object) -> Entry:
+        """Wait for a line of the ledger."""
+        return await self.simulator.wait_for(
+            lambda entry: entry.event == event and all(getattr(entry, k) == v for k, v in facts.items()),
+            within=WITHIN,
+        )
+
+    async def heard(self, robot: str, seconds: float) -> None:
+        """Wait until a robot has recorded for so long from now on."""
+        found = self.simulator.robots.get(robot)
+        until = found.robot_view().seconds + seconds
+        async with asyncio.timeout(WITHIN):
+            while found.robot_view().seconds < until:  # noqa: ASYNC110 - a recording tells nobody of its growth
+                await asyncio.sleep(0.02)
+
+    async def recording(self, robot: str) -> Path:
+        """Hang a robot up, and return what it heard."""
+        found = self.simulator.robots.get(robot)
+        if found.state != "ended":
+            found.hang_up()
+        await found.drained()
+        return Path(found.robot_view().recording)
+
+
+@asynccontextmanager
+async def office(directory: Path) -> AsyncIterator[Office]:
+    extensions = tuple(Extension(f"10{n}", f"1650555010{n}") for n in (1, 2, 3))
+    settings = SimulatorSettings(directory=directory / "service", extensions=extensions)
+    async with asyncio.timeout(90), Simulator(settings) as simulator, AsyncExitStack() as stack:
+        yield Office(simulator, stack, directory)
+
+
+def tell(directory: Path, story: Callable[[Office], Awaitable[None]]) -> list[Entry]:
+    """Run ``story``, and return what the ledger says."""
+
+    async def main() -> None:
+        async with office(directory) as place:
+            await story(place)
+
+    asyncio.run(main())
+    return read_ledger(directory / "service" / "ledger.ndjson")
+
+
+async def ringing(phone: Phone) -> Call:
+    """Wait for a call that rings at a window."""
+    async with asyncio.timeout(WITHIN):
+        await phone.until(lambda: any(call.state is CallState.RINGING for call in phone.calls))
+    return next(call for call in phone.calls if call.state is CallState.RINGING)
+
+
+async def same_call(phone: Phone, call: Call) -> Call:
+    """Return what another window shows of ``call``."""
+    async with asyncio.timeout(WITHIN):
+        await phone.until(lambda: any(one.call_id == call.call_id for one in phone.calls))
+    return next(one for one in phone.calls if one.call_id == call.call_id)
+
+
+def check_heard(recording: Path, original: Path) -> None:
+    assert similarity(read_wav(original), read_wav(recording)).score > 0.75
+
+
+def order(entries: list[Entry], extension: str) -> list[tuple[str, str, int | None]]:
+    """Return what passed between an extension's phone and the service from its REFER on."""
+    kinds = ("REFER", "NOTIFY", "BYE", "RESPONSE")
+    mine = [entry for entry in entries if entry.extension == extension and entry.event in kinds]
+    first = next(index for index, entry in enumerate(mine) if entry.event == "REFER")
+    return [
+        (entry.method or entry.event, entry.direction or "", entry.status)
+        for entry in mine[first:]
+        if entry.event != "RESPONSE" or entry.method in ("REFER", "NOTIFY", "BYE")
+    ]
+
+
+def test_a_blind_transfer_connects_the_robot_with_the_extension_whose_window_answers(tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+
+    async def story(place: Office) -> None:
+        real, dummy = await place.window("101"), await place.window("101", "second")
+        target = await place.window("102", says=f"wav:{FAREWELL}", hears=f"wav:{heard}")
+        robot = await place.robot_calls("101")
+        await (await ringing(real)).answer()
+        call = await same_call(dummy, real.calls[0])
+        other_view = real.calls[0]
+        transfer = asyncio.create_task(call.transfer("102"))
+        await (await ringing(target)).answer()
+        await transfer
+        assert [await call.ended(), await other_view.ended()] == [Cause.TRANSFERRED] * 2
+        assert not real.calls
+        assert not dummy.calls
+        await place.heard(robot, 5.5)
+        check_heard(await place.recording(robot), FAREWELL)
+        async with asyncio.timeout(WITHIN):
+            await target.until(lambda: not target.calls)
+
+    entries = tell(tmp_path, story)
+    check_heard(heard, GREETING)
+    assert order(entries, "101") == [
+        ("REFER", "in", None),
+        ("REFER", "out", 202),
+        ("NOTIFY", "out", None),
+        ("NOTIFY", "in", 200),
+        ("NOTIFY", "out", None),
+        ("NOTIFY", "in", 200),
+        ("BYE", "out", None),
+        ("BYE", "in", 200),
+    ]
+    [accepted] = [entry for entry in entries if entry.event == "TRANSFER_ACCEPTED"]
+    [transferred] = [entry for entry in entries if entry.event == "TRANSFERRED"]
+    assert accepted.number == transferred.number == "102"
+    assert transferred.call != transferred.other_call
+    assert transferred.call_id
+
+
+@pytest.mark.parametrize(("target", "status"), [("78654", 486), ("whatever", 404), ("102", 480)])
+def test_a_blind_transfer_that_fails_says_so_to_the_dummy_and_the_call_goes_on(
+    tmp_path: Path, target: str, status: int
+) -> None:
+    async def story(place: Office) -> None:
+        real, dummy = await place.window("101"), await place.window("101", "second")
+        robot = await place.robot_calls("101")
+        await (await ringing(real)).answer()
+        call = await same_call(dummy, real.calls[0])
+        with pytest.raises(ActionRefused) as caught:
+            await call.transfer(target)
+        assert (caught.value.code, caught.value.status) == ("far_end", status)
+        assert call.state is CallState.ANSWERED
+        await call.hold()
+        await call.unhold()
+        await place.heard(robot, 0.5)
+        await call.hangup()
+
+    entries = tell(tmp_path, story)
+    [failed] = [entry for entry in entries if entry.event == "TRANSFER_FAILED"]
+    assert failed.status == status
+    assert not [entry for entry in entries if entry.event == "TRANSFERRED"]
+
+
+def test_a_target_that_declines_leaves_the_call_as_it_was(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        phone, target = await place.window("101"), await place.window("102")
+        await place.robot_calls("101")
+        await (await ringing(phone)).answer()
+        transfer = asyncio.create_task(phone.calls[0].transfer("102"))
+        await (await ringing(target)).decline()
+        with pytest.raises(ActionRefused) as caught:
+            await transfer
+        assert caught.value.code == "far_end"
+        assert caught.value.status is not None
+        assert phone.calls[0].state is CallState.ANSWERED
+
+    tell(tmp_path, story)
+
+
+def test_a_blind_transfer_that_its_asker_gives_up_stops_the_ringing(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        phone, target = await place.window("101"), await place.window("102")
+        await place.robot_calls("101")
+        await (await ringing(phone)).answer()
+        call = phone.calls[0]
+        transfer = asyncio.create_task(call.transfer("102"))
+        stopped = await ringing(target)
+        await call.hangup()
+        with pytest.raises(ActionRefused):
+            await transfer
+        assert await stopped.ended() is Cause.CANCELLED
+
+    tell(tmp_path, story)
+
+
+def test_a_warm_transfer_lets_two_robots_hear_each_other(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        real, dummy = await place.window("101"), await place.window("101", "second")
+        first = await place.robot_calls("101")
+        await (await ringing(real)).answer()
+        call = await same_call(dummy, real.calls[0])
+        await place.happened("ROBOT_MEDIA", leg=first, state="connected")
+        consultation = await call.warm_transfer("16505550199")
+        views = [await same_call(real, one) for one in (call, consultation.call)]
+        assert call.held
+        second = place.simulator.robots.all()[-1].name
+        await consultation.complete()
+        for one in (call, consultation.call, *views):
+            assert await one.ended() is Cause.TRANSFERRED
+        assert not real.calls
+        assert not dummy.calls
+        await place.heard(first, 5.5)
+        await place.heard(second, 0.1)
+        recordings = [await place.recording(first), await place.recording(second)]
+        check_heard(recordings[0], FAREWELL)
+        check_heard(recordings[1], GREETING)
+        assert find_tone(read_wav(recordings[0]), 697.0) is not None
+        assert find_tone(read_wav(recordings[1]), 941.0) is not None
+
+    entries = tell(tmp_path, story)
+    assert order(entries, "101")[:10] == [
+        ("REFER", "in", None),
+        ("REFER", "out", 202),
+        ("NOTIFY", "out", None),
+        ("NOTIFY", "in", 200),
+        ("BYE", "out", None),
+        ("BYE", "in", 200),
+        ("NOTIFY", "out", None),
+        ("NOTIFY", "in", 200),
+        ("BYE", "out", None),
+        ("BYE", "in", 200),
+    ]
+    byes = [entry.call_id for entry in entries if entry.event == "BYE" and entry.direction == "out"]
+    [transferred] = [entry for entry in entries if entry.event == "TRANSFERRED"]
+    assert byes[:2] == [transferred.other_call_id, transferred.call_id]
+
+
+def test_a_warm_transfer_connects_a_robot_with_a_phone_that_can_hold_it_then(tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+
+    async def story(place: Office) -> None:
+        phone = await place.window("101")
+        asked = await place.window("102", says=f"wav:{FAREWELL}", hears=f"wav:{heard}")
+        robot = await place.robot_calls("101")
+        await (await ringing(phone)).answer()
+        consulting = asyncio.create_task(phone.calls[0].warm_transfer("102"))
+        call = await ringing(asked)
+        await call.answer()
+        consultation = await consulting
+        await consultation.complete()
+        await place.heard(robot, 5.5)
+        await call.hold()
+        assert place.simulator.robots.get(robot).robot_view().held
+        await call.unhold()
+        assert not place.simulator.robots.get(robot).robot_view().held
+        await place.recording(robot)
+        assert await call.ended() is Cause.HUNG_UP_THERE
+
+    tell(tmp_path, story)
+    check_heard(heard, GREETING)
+
+
+def test_a_warm_transfer_connects_two_phones_by_the_service(tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+    answered = tmp_path / "answered.wav"
+
+    async def story(place: Office) -> None:
+        phone = await place.window("101")
+        boss = await place.window("102", hears=f"wav:{heard}", says="tone:440")
+        guest = await place.window("103", hears=f"wav:{answered}", says="tone:1000")
+        calling = asyncio.create_task(guest.call("101"))
+        await (await ringing(phone)).answer()
+        guests_call = await calling
+        consulting = asyncio.create_task(phone.calls[0].warm_transfer("102"))
+        boss_call = await ringing(boss)
+        await boss_call.answer()
+        consultation = await consulting
+        await consultation.complete()
+        assert not phone.calls
+        await place.happened("TRANSFERRED")
+        await hears(answered, 440.0)
+        await hears(heard, 1000.0)
+        await boss_call.hold()
+        await boss_call.unhold()
+        await guests_call.hangup()
+        assert await boss_call.ended() is Cause.HUNG_UP_THERE
+
+    async def hears(path: Path, hertz: float) -> None:
+        async with asyncio.timeout(WITHIN):
+            while find_tone(read_wav(path), hertz, seconds=0.5) is None:  # noqa: ASYNC110 - nor does a file
+                await asyncio.sleep(0.1)
+
+    tell(tmp_path, story)
+
+
+def test_a_blind_transfer_of_a_phone_goes_to_a_robot(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        phone = await place.window("101")
+        guest = await place.window("102", says=f"wav:{GREETING}")
+        calling = asyncio.create_task(guest.call("101"))
+        await (await ringing(phone)).answer()
+        await calling
+        await phone.calls[0].transfer("199")
+        robot = place.simulator.robots.all()[-1].name
+        await place.heard(robot, 1.0)
+        assert [call.state for call in guest.calls] == [CallState.ANSWERED]
+        await place.recording(robot)
+
+    tell(tmp_path, story)
+
+
+def test_a_consultation_that_is_cancelled_takes_the_original_off_hold(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        phone = await place.window("101")
+        robot = await place.robot_calls("101")
+        await (await ringing(phone)).answer()
+        original = phone.calls[0]
+        originals.append(original)
+        consultation = await original.warm_transfer("199")
+        assert held(place, robot) == (True, True)
+        await consultation.cancel()
+        assert held(place, robot) == (False, False)
+        assert consultation.call.state.is_final
+        await original.hangup()
+
+    def held(place: Office, robot: str) -> tuple[bool, bool]:
+        return originals[0].held, place.simulator.robots.get(robot).robot_view().held
+
+    originals: list[Call] = []
+    tell(tmp_path, story)
