@@ -215,8 +215,10 @@ class PhoneLeg:
         over, self._over = self._over, []
         for then in over:
             then()
-        if was == "ended":
-            return  # by the call itself
+        if was == "ended":  # by the call itself
+            if event.cause == "local_bye" and not self.is_caller:
+                self.phone.tell(self.call_id, Command.SERVER_FREE_RESOURCES)
+            return
         if was == "ringing" and not self.is_caller:
             status = FLOW_FAILED if event.cause == "transport" else event.status or 480
             self._tell(lambda ends: ends.refused(self, status, event.reason or event.cause))
