@@ -1,0 +1,107 @@
+"""An answered call outlives the process that leads, and is heard all the time."""
+
+import asyncio
+import signal
+import wave
+from pathlib import Path
+
+import pytest
+
+from agents.media.analysis import tone_level
+from coordinator.supervisor import Child
+
+from .stage import Stage, assert_polite, epoch_is, instance, stage
+
+TONE_HZ = 440.0
+RATE_HZ = 48_000
+
+
+def seconds_of(recording: Path) -> float:
+    """Return how long a recording is so far."""
+    with wave.open(str(recording)) as file:
+        return file.getnframes() / RATE_HZ
+
+
+def heard(recording: Path, *, last: float) -> float:
+    """Return the level of our tone in the last seconds of a recording."""
+    with wave.open(str(recording)) as file:
+        pcm = file.readframes(file.getnframes())
+    tail = pcm[-int(last * RATE_HZ) * 2 :]
+    return tone_level(tail, TONE_HZ)
+
+
+async def call_at_a_dummy(it: Stage) -> tuple[Child, Child]:
+    """Have a window that does not lead talk to a robot; return the leader and that window."""
+    await it.join("a", "b")
+    options = ("--microphone", f"tone:{TONE_HZ:.0f}", "--loudspeaker", "none")
+    talker = await it.supervisor.start_window("front", str(it.account), "talker", *options, **it.env)
+    it.windows["talker"] = talker
+    await talker.wait_for(lambda line: instance(talker) in line.get("windows", ()))
+    leader = await it.leader()
+    assert leader is not talker
+    assert (await talker.do("call 199"))["event"] == "done"
+    await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
+    return leader, talker
+
+
+async def robots_recording(it: Stage) -> Path:
+    """Return the file into which the robot writes what it hears."""
+    [robot] = [robot for robot in await it.control.robots() if robot.state == "answered"]
+    return Path(robot.recording)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "leaves politely"])
+def test_a_call_goes_on_without_a_gap_when_the_leader(number: signal.Signals) -> None:
+    async def main() -> None:
+        async with stage() as it:
+            leader, talker = await call_at_a_dummy(it)
+            epoch = it.holder().epoch
+            leader.kill(number)
+            del it.windows[leader.name]
+            for window in it.windows.values():
+                await window.wait_for(epoch_is(epoch + 1))
+            await it.until(lambda: it.ledger("BINDING_REPLACED"))
+            # The successor says where it is, in the same dialog, and the service has it back.
+            await it.until(lambda: it.ledger("INVITE", kind="reinvite", direction="in"))
+            recording = await robots_recording(it)
+            before = seconds_of(recording)
+            await it.until(lambda: seconds_of(recording) > before + 2.0)
+            assert heard(recording, last=2.0) > 0.1
+            for command in ("hold", "unhold", "mute", "unmute"):
+                assert (await talker.do(command))["event"] == "done", command
+            assert not any(line["event"] == "call_ended" for line in talker.lines)
+            # Any other window can end it.
+            other = next(window for window in it.windows.values() if window is not talker)
+            assert (await other.do("hangup"))["event"] == "done"
+            await it.until(lambda: it.ledger("CALL_ENDED"))
+            assert it.ledger("BINDING_REMOVED") == []
+            assert it.ledger("UNREGISTER") == []
+            assert {entry.bindings for entry in it.ledger("REGISTER", status=200)} == {1}
+            for window in it.windows.values():
+                assert_polite(window)
+
+    asyncio.run(main())
+
+
+def test_a_call_outlives_two_leaders_killed_one_after_the_other() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            await it.join("c")
+            leader, talker = await call_at_a_dummy(it)
+            for _ in range(2):
+                epoch = it.holder().epoch
+                replaced = len(it.ledger("INVITE", kind="reinvite", direction="in"))
+                leader.kill()
+                del it.windows[leader.name]
+                await talker.wait_for(epoch_is(epoch + 1))
+                await it.until(
+                    lambda n=replaced: len(it.ledger("INVITE", kind="reinvite", direction="in")) > n
+                )
+                leader = await it.leader()
+                if leader is talker:
+                    break
+            assert not any(line["event"] == "call_ended" for line in talker.lines)
+            assert (await talker.do("hangup"))["event"] == "done"
+            await it.until(lambda: it.ledger("CALL_ENDED"))
+
+    asyncio.run(main())
