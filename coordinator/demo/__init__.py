@@ -1,6 +1,8 @@
 """The demo: a simulated phone service, windows as real processes, and what happens to them."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -12,13 +14,17 @@ async def run_demo(*, is_script: bool, keep: Path | None) -> int:
     """Tell the story unattended, or let the user play; return the exit status.
 
     0: every step was observed, or the user left; 1: a step was not observed; 128 + n: signal n ended it,
-    after everything was taken down politely.
+    after everything was taken down politely. Whoever stops reading what it prints ends it as SIGPIPE would.
 
     Args:
         is_script: Without a terminal there is no other way.
         keep: Where ledger, recordings and accounts stay; None: nowhere.
     """
-    return await _until_signal(_script(keep) if is_script else _live(keep))
+    try:
+        return await _until_signal(_script(keep) if is_script else _live(keep))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 128 + signal.SIGPIPE
 
 
 async def _script(keep: Path | None) -> int:
@@ -39,13 +45,14 @@ async def _live(keep: Path | None) -> int:
 
     async with Stage(keep) as stage:
         await play(stage)
-        _write_line("Everybody leaves ...")
+        with contextlib.suppress(OSError):  # a terminal that was closed takes no more lines
+            _write_line("Everybody leaves ...")
         await stage.leave()
         stage.look()
         left = [entry.bindings for entry in stage.ledger.entries if entry.bindings is not None]
-        _write_line(
-            f"windows left: {len(stage.living)}; bindings at the registrar: {left[-1] if left else 0}"
-        )
+        bindings, windows = left[-1] if left else 0, len(stage.living)
+        with contextlib.suppress(OSError):
+            _write_line(f"windows left: {windows}; bindings at the registrar: {bindings}")
     return 0
 
 

@@ -69,7 +69,7 @@ async def leave(scene: Scene) -> AsyncIterator[str]:
     statuses.append(await scene.leader.leave())
     if any(statuses):
         raise checks.NotObserved(f"windows ended with status {statuses}")
-    removed = await scene.entry("BINDING_REMOVED", extension=EXTENSION)
+    removed = await scene.entry("BINDING_REMOVED", after=began, extension=EXTENSION)
     if bindings := await stage.control.bindings(EXTENSION):
         raise checks.NotObserved(f"the registrar still has {len(bindings)} bindings")
     yield (

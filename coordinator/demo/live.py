@@ -37,6 +37,7 @@ class Live:
         self._keys = KeyReader()
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._crash: BaseException | None = None
         self._ended: set[int] = set()
         self._starting = 0
 
@@ -55,6 +56,8 @@ class Live:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._crash is not None:
+            raise self._crash
 
     async def _open(self) -> None:
         line = await self._stage.start_service()
@@ -104,6 +107,8 @@ class Live:
             data = b""  # the terminal has gone
         for press in self._keys.feed(data):
             self._press(press)
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._terminal.input)
 
     def _press(self, press: Press) -> None:
         match press.verb:
@@ -185,7 +190,13 @@ class Live:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(self._guard(work))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (crash := task.exception()):
+            self._crash = crash  # a mistake of ours: shown once the terminal is restored
+            self._leaving.set()
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -28,6 +28,7 @@ EXTENSION = "101"
 #: What our windows say, again and again, and what the far end says, once.
 OURS, THEIRS = GREETING, FAREWELL
 _LOOK_EVERY = 0.01
+_LEAVING_TIME = 6.0
 
 
 class Window:
@@ -69,7 +70,7 @@ class Window:
     async def leave(self) -> int:
         """Have it quit; return its exit status."""
         self.child.tell("quit")
-        return await self.child.ended()
+        return await self.child.ended(_LEAVING_TIME)
 
 
 class Ledger:
@@ -157,8 +158,13 @@ class Stage:
 
     @property
     def control(self) -> ControlClient:
-        """The service's control interface."""
-        assert self._control is not None, "the service has not been started"
+        """The service's control interface.
+
+        Raises:
+            NotObserved: The service has not come up yet.
+        """
+        if self._control is None:
+            raise NotObserved("the service is not up yet")
         return self._control
 
     def window_of(self, view: View) -> Window:

@@ -1,7 +1,7 @@
 """The terminal while the live demo has it: keys one by one, a screen of its own, all put back at the end."""
 
+import contextlib
 import os
-import shutil
 import sys
 import termios
 import tty
@@ -33,8 +33,11 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._write(_LEAVE)
-        termios.tcsetattr(self.input, termios.TCSADRAIN, self._before)
+        with contextlib.suppress(
+            OSError, termios.error
+        ):  # it may have been closed: then nothing is to restore
+            self._write(_LEAVE)
+            termios.tcsetattr(self.input, termios.TCSADRAIN, self._before)
 
     @property
     def has_colour(self) -> bool:
@@ -42,9 +45,12 @@ class Terminal:
         return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
     def size(self) -> tuple[int, int]:
-        """Return columns and lines as they are now."""
-        columns, lines = shutil.get_terminal_size()
-        return columns, lines
+        """Return columns and lines as they are now; what a shell put into COLUMNS may be of yesterday."""
+        try:
+            columns, lines = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            return 80, 24
+        return columns or 80, lines or 24
 
     def show(self, lines: Sequence[str]) -> None:
         """Show ``lines``, one for each line of the screen; only what differs is written, in one piece."""

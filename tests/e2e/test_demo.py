@@ -121,6 +121,23 @@ def test_a_signal_ends_the_demo_politely_and_leaves_nothing_behind(scratch: Path
     assert_nothing_is_left(scratch, said + rest)
 
 
+def test_whoever_stops_reading_ends_the_demo_without_a_traceback(scratch: Path) -> None:
+    with subprocess.Popen(
+        [*DEMO, "--script"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        said = demo.stdout.readline()
+        demo.stdout.close()
+        assert demo.wait(timeout=30) == 128 + signal.SIGPIPE
+        assert demo.stderr.read() == ""
+    assert_nothing_is_left(scratch, said)
+
+
 def test_children_do_not_outlive_a_demo_that_is_killed(scratch: Path) -> None:
     with subprocess.Popen(
         [*DEMO, "--script"], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(scratch)}
@@ -141,6 +158,7 @@ class Screen:
 
     def __init__(self, scratch: Path) -> None:
         self.output = ""
+        self.is_closed = False
         self.terminal, self.inside = pty.openpty()
         termios.tcsetwinsize(self.inside, (24, 80))
         self.before = termios.tcgetattr(self.inside)
@@ -195,7 +213,8 @@ def screen(scratch: Path) -> Iterator[Screen]:
         screen.demo.kill()
         screen.demo.wait()
     os.close(screen.inside)
-    os.close(screen.terminal)
+    if not screen.is_closed:
+        os.close(screen.terminal)
 
 
 def test_the_live_demo_does_what_keys_say_and_restores_the_terminal(scratch: Path, screen: Screen) -> None:
@@ -215,3 +234,11 @@ def test_ctrl_c_leaves_the_live_demo_and_restores_the_terminal(scratch: Path, sc
     while "\x1b[?1049l" not in screen.output:
         screen.output += os.read(screen.terminal, 65536).decode("utf-8", "replace")
     screen.assert_restored(scratch, 130)
+
+
+def test_closing_the_terminal_ends_the_live_demo_and_its_processes(scratch: Path, screen: Screen) -> None:
+    screen.until(r"window \d joined")
+    os.close(screen.terminal)
+    screen.is_closed = True
+    assert screen.demo.wait(timeout=20) in {0, 128 + signal.SIGHUP}
+    assert list(scratch.iterdir()) == []
