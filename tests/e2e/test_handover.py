@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import wave
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ async def robots_recording(it: Stage) -> Path:
     return Path(robot.recording)
 
 
+def reinvites(it: Stage) -> int:
+    """Return how often the far end was told where the phone is."""
+    return len(it.ledger("INVITE", kind="reinvite", direction="in"))
+
+
+def has_more_reinvites(it: Stage, than: int) -> bool:
+    """Return whether it was told once more."""
+    return reinvites(it) > than
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "leaves politely"])
 def test_a_call_goes_on_without_a_gap_when_the_leader(number: signal.Signals) -> None:
     async def main() -> None:
@@ -62,7 +73,7 @@ def test_a_call_goes_on_without_a_gap_when_the_leader(number: signal.Signals) ->
                 await window.wait_for(epoch_is(epoch + 1))
             await it.until(lambda: it.ledger("BINDING_REPLACED"))
             # The successor says where it is, in the same dialog, and the service has it back.
-            await it.until(lambda: it.ledger("INVITE", kind="reinvite", direction="in"))
+            await it.until(lambda: reinvites(it))
             recording = await robots_recording(it)
             before = seconds_of(recording)
             await it.until(lambda: seconds_of(recording) > before + 2.0)
@@ -90,13 +101,11 @@ def test_a_call_outlives_two_leaders_killed_one_after_the_other() -> None:
             leader, talker = await call_at_a_dummy(it)
             for _ in range(2):
                 epoch = it.holder().epoch
-                replaced = len(it.ledger("INVITE", kind="reinvite", direction="in"))
+                told = reinvites(it)
                 leader.kill()
                 del it.windows[leader.name]
                 await talker.wait_for(epoch_is(epoch + 1))
-                await it.until(
-                    lambda n=replaced: len(it.ledger("INVITE", kind="reinvite", direction="in")) > n
-                )
+                await it.until(partial(has_more_reinvites, it, told))
                 leader = await it.leader()
                 if leader is talker:
                     break
