@@ -28,7 +28,7 @@ def heard(recording: Path, *, last: float) -> float:
     with wave.open(str(recording)) as file:
         pcm = file.readframes(file.getnframes())
     tail = pcm[-int(last * RATE_HZ) * 2 :]
-    return tone_level(tail, TONE_HZ)
+    return float(tone_level(tail, TONE_HZ))
 
 
 async def call_at_a_dummy(it: Stage) -> tuple[Child, Child]:
