@@ -232,6 +232,22 @@ def test_a_reinvite_before_the_call_is_up_gets_500() -> None:
     assert bob.sent[-1] == "500 INVITE"
 
 
+def test_a_change_that_is_asked_for_before_the_ack_of_our_answer_is_sent_after_it() -> None:
+    pair, alice, bob = pair_of_sessions()
+    start_call(pair)
+    answered = bob.take(InviteReceived).session_id
+    bob.core.answer(answered, ANSWER, pair.now)
+    bob.core.reinvite(answered, HELD, pair.now)
+    with pytest.raises(ActionRefused):
+        bob.core.reinvite(answered, HELD, pair.now)
+    pair.run()
+    assert bob.sent == ["100 INVITE", "200 INVITE", "INVITE"]
+    asked = next(event for event in alice.events if isinstance(event, ReinviteReceived))
+    alice.core.accept_reinvite(asked.session_id, ANSWER, pair.now)
+    pair.run()
+    assert [event.status for event in bob.events if isinstance(event, ReinviteDone)] == [200]
+
+
 def test_a_reinvite_that_its_sender_takes_back_is_answered_487() -> None:
     pair, alice, bob = pair_of_sessions()
     call, answered = established_call(pair)

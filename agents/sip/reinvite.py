@@ -43,10 +43,15 @@ class Renegotiation:
         if self._request is not None or self._incoming is not None or self._is_queued:
             raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
         self._sdp, self._glares, self._ack = sdp, 0, None
-        if self._answer is None:
+        if self._answer is None and self._session.is_confirmed:
             self._send(now)
         else:
-            self._is_queued = True  # the peer's change is not over before its ACK is here
+            self._is_queued = True  # the call, or the peer's change, is not settled before its ACK is here
+
+    def confirmed(self, now: float) -> None:
+        """Take that the session's own answer was acknowledged: what was asked for before is sent now."""
+        if self._is_queued:
+            self._send(now)
 
     def accept(self, sdp: str, now: float) -> None:
         """Answer the peer's re-INVITE or UPDATE with ``sdp``."""

@@ -205,6 +205,7 @@ class Session:
                 self._bye(now)
             else:
                 self._context.emit(SessionConfirmed(self.session_id, request.body))
+                self.renegotiation.confirmed(now)
 
     def receive_cancel(self, request: Request, now: float) -> None:
         """Take a CANCEL, which was answered already: it has an effect only before our final answer (§9.2)."""

@@ -125,8 +125,11 @@ class Sessions:
         self.session(session_id).hangup(now, headers=headers, status=status)
 
     def reinvite(self, session_id: str, sdp: str, now: float) -> None:
-        """Offer other sound in an established call."""
-        self._established(session_id).renegotiation.start(sdp, now)
+        """Offer other sound in an established call; if our answer awaits its ACK, as soon as that is here."""
+        session = self.session(session_id)
+        if session.state is not SessionState.ANSWERED:
+            session = self._established(session_id)
+        session.renegotiation.start(sdp, now)
 
     def accept_reinvite(self, session_id: str, sdp: str, now: float) -> None:
         """Answer the peer's offer of other sound."""

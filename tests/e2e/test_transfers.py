@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ from agents.pbx import Extension, Simulator, SimulatorSettings
 from agents.pbx.ledger import Entry, read_ledger
 from agents.pbx.robots import SOUNDS
 from agents.pbx.views import RobotCall
+from agents.sip.dialog import Dialog
+from agents.sip.events import DialogRequestDone, DialogRequestReceived, SessionAnswered
+from agents.sip.refer import refer_to
 from coordinator import ActionRefused, Call, CallState, Cause, Phone, Settings, join
+from tests.e2e.sip_phone import SipPhone
 
 WITHIN = 20.0
 GREETING, FAREWELL = SOUNDS / "greeting.wav", SOUNDS / "farewell.wav"
@@ -348,4 +353,85 @@ def test_a_consultation_that_is_cancelled_takes_the_original_off_hold(tmp_path: 
         return originals[0].held, place.simulator.robots.get(robot).robot_view().held
 
     originals: list[Call] = []
+    tell(tmp_path, story)
+
+
+# -- REFERs that no window of ours would send
+
+
+async def established(phone: SipPhone, number: str = "199") -> tuple[str, Dialog]:
+    """Call a robot; return the session and its dialog."""
+    offer = await phone.sound().offer()
+    session = await phone.do(lambda now: phone.core.invite(number, offer, now=now))
+    await phone.wait(SessionAnswered, lambda event: event.session_id == session)
+    dialog = phone.core._sessions.session(session).dialog
+    assert dialog is not None
+    return session, dialog
+
+
+async def refer(phone: SipPhone, session: str, target: str) -> int:
+    """Send a REFER; return the status of its answer."""
+    headers = [("Refer-To", target)]
+    request = await phone.do(lambda now: phone.core.request_in_dialog(session, "REFER", now, headers=headers))
+    return (await phone.wait(DialogRequestDone, lambda event: event.request_id == request)).status
+
+
+async def notified(phone: SipPhone, session: str) -> str:
+    """Return the next NOTIFY's status line."""
+    event = await phone.wait(
+        DialogRequestReceived,
+        lambda event: event.session_id == session and event.request.method == "NOTIFY",
+    )
+    assert event.request.headers.get("Event") == "refer"
+    assert event.request.headers.get("Content-Type") == "message/sipfrag;version=2.0"
+    return event.request.body.strip()
+
+
+def test_an_unknown_or_own_or_foreign_dialog_is_not_replaced_and_both_calls_stay(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        async with (
+            SipPhone(place.simulator.account_path("101")) as phone,
+            SipPhone(place.simulator.account_path("102")) as stranger,
+        ):
+            session, own = await established(phone)
+            _, other = await established(phone)
+            _, foreign = await established(stranger)
+            swapped = replace(other, local=other.remote, remote=other.local)
+            unknown = replace(other, call_id="unknown")
+            for dialog in (unknown, swapped, own, foreign):
+                assert await refer(phone, session, refer_to("199", "sip.test", dialog)) == 202
+                assert await notified(phone, session) == "SIP/2.0 100 Trying"
+                assert (await notified(phone, session)).startswith("SIP/2.0 481 ")
+            assert len(place.simulator.live_calls()) == 3
+            assert all(call.far is not None for call in place.simulator.live_calls())
+
+    entries = tell(tmp_path, story)
+    assert len([entry for entry in entries if entry.event == "TRANSFER_FAILED" and entry.status == 481]) == 4
+
+
+def test_a_refer_of_somebody_who_is_not_in_the_dialog_is_not_for_this_call(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        async with (
+            SipPhone(place.simulator.account_path("101")) as phone,
+            SipPhone(place.simulator.account_path("102")) as stranger,
+        ):
+            session, _ = await established(phone)
+            stolen = stranger.core.restore_session(phone.core.export_session(session))
+            assert await refer(stranger, stolen, "sip:102@sip.test") == 481
+            assert len(place.simulator.live_calls()) == 1
+
+    assert not [entry for entry in tell(tmp_path, story) if entry.event == "TRANSFER_ACCEPTED"]
+
+
+def test_a_refer_that_cannot_be_read_or_comes_too_early_is_refused(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        await place.window("102")
+        async with SipPhone(place.simulator.account_path("101")) as phone:
+            session, _ = await established(phone)
+            for target in ("nonsense", "<sip:%00@h>", "<sip:1@h?Replaces=x>"):
+                assert await refer(phone, session, target) == 400
+            assert await refer(phone, session, "sip:102@sip.ringcentral.com") == 202
+            await notified(phone, session)
+            assert await refer(phone, session, "sip:102@sip.test") == 491
+
     tell(tmp_path, story)
