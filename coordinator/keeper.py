@@ -54,6 +54,7 @@ class Keeper:
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
+        self._complaints: set[str] = set()
         self._thread = ActorThread(f"phone-{candidacy.instance}", self._main)
         self._thread.start()
 
@@ -97,10 +98,18 @@ class Keeper:
             while effects := self._election.effects():
                 for effect in effects:
                     self._do(effect)
-        except (GroupError, zmq.ZMQError) as exc:
+        except (GroupError, AccountError, zmq.ZMQError) as exc:
+            self._complain(exc)
+        self._set_timer()
+
+    def _complain(self, exc: Exception) -> None:
+        """Say once what is wrong: it is tried again, hundreds of times a second."""
+        if self._agent is None:
+            self._lease.release()  # of a promotion that failed: another process may be able to lead
+        if str(exc) not in self._complaints:
+            self._complaints.add(str(exc))
             log.error("group.unusable", error=str(exc))
             self._candidacy.failed(exc)
-        self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -119,7 +119,7 @@ class Node:
 
 def raise_for(registration: Registration) -> None:
     """Raise the problem of a registration, if it has one."""
-    detail = registration.detail
+    detail = registration.detail.removeprefix(f"{registration.status} ")
     match registration.problem:
         case Problem.NONE:
             return
