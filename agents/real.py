@@ -88,6 +88,7 @@ class RealAgent:
         self._hosts: dict[str, Peer] = {}  # media hosts by instance
         self._timer: asyncio.TimerHandle | None = None
         self._answers: list[TellWindow | AnswerAction] = []  # wait for the state that shows their effect
+        self._newcomers: list[Peer] = []  # windows that are to be told the state, whatever XPUB does
         self._settling: asyncio.Handle | None = None
         self._core = _make_core(office)
         self._server = ActionServer(context, office.endpoints.actions, self._received)
@@ -196,6 +197,8 @@ class RealAgent:
                 self._peers.setdefault(message.instance, peer)
                 self._input(partial(self._core.request, message))
             case Attach():
+                if self._peers.get(message.window.instance) != peer:
+                    self._newcomers.append(peer)
                 self._peers[message.window.instance] = peer
                 self._obituary.watch(message.window.instance, message.window.pid)
                 self._input(partial(self._core.window_heard, message.window))
@@ -245,6 +248,11 @@ class RealAgent:
             self._settling = None
         if self._core.take_changed():
             self._publish()
+        newcomers, self._newcomers = self._newcomers, []
+        if newcomers and self._may_act():
+            snapshot = self._snapshot()
+            for peer in newcomers:
+                self._server.send(peer, snapshot)
         answers, self._answers = self._answers, []
         for answer in answers:
             self._reply(answer)

@@ -6,6 +6,10 @@ import zmq
 
 from .socket import DrainedSocket, open_socket
 
+#: Seconds between repetitions for new subscribers. Each goes to all: fifty windows that come at once, after a
+#: promotion, would otherwise be told fifty times each.
+_WELCOME_PAUSE = 0.01
+
 
 class Publisher:
     """Publish the newest state, and repeat it as heartbeat and to each new subscriber.
@@ -25,7 +29,8 @@ class Publisher:
         socket.bind(endpoint)
         self._newest: bytes | None = None
         self._loop = asyncio.get_running_loop()
-        self._is_due = False
+        self._is_awaited = False
+        self._welcome_timer: asyncio.Handle | None = None
         self._socket = DrainedSocket(socket, self._subscription)
 
     def publish(self, snapshot: bytes) -> None:
@@ -40,14 +45,19 @@ class Publisher:
 
     def close(self) -> None:
         """Stop publishing."""
+        if self._welcome_timer is not None:
+            self._welcome_timer.cancel()
         self._socket.close()
 
     def _subscription(self, frames: list[bytes]) -> None:
-        # After a promotion all windows subscribe at once, and each repetition goes to all of them.
-        if frames[0][:1] == b"\x01" and not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._welcome)
+        if frames[0][:1] == b"\x01":
+            self._is_awaited = True
+            if self._welcome_timer is None:
+                self._welcome_timer = self._loop.call_soon(self._welcome)
 
     def _welcome(self) -> None:
-        self._is_due = False
-        self.repeat()
+        self._welcome_timer = None
+        if self._is_awaited:
+            self._is_awaited = False
+            self.repeat()
+            self._welcome_timer = self._loop.call_later(_WELCOME_PAUSE, self._welcome)
