@@ -1,0 +1,198 @@
+"""Joining and leaving: windows in one process and in many, a call with sound, and who comes late."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from coordinator import Call, CallState, MediaState, Phone, join
+from shared.errors import OutcomeUnknown
+from shared.messages import Hold
+
+from .stage import GROUP, Stage, assert_polite, epoch_is, events, stage
+
+
+async def joined(it: Stage, stack: AsyncExitStack, name: str, *, sound: bool = False) -> Phone:
+    """Join in this very process."""
+    options: dict[str, Any] = {"microphone": "silence" if sound else None, "loudspeaker": "none"}
+    phone = await stack.enter_async_context(
+        join(GROUP, account=it.account, name=name, settings=it.settings, **options)
+    )
+    if sound:
+        await phone.until(lambda: any(w.instance == phone.instance and w.media for w in phone.windows))
+    return phone
+
+
+def test_two_windows_in_one_process_share_one_line_and_one_call() -> None:
+    async def main() -> None:
+        async with stage() as it, AsyncExitStack() as stack:
+            one = await joined(it, stack, "one", sound=True)
+            two = await joined(it, stack, "two")
+            await one.until(lambda: len(one.windows) == 2)
+            assert {one.role, two.role} == {"real", "dummy"}
+            told: list[tuple[str, str]] = []
+            for name, phone in (("one", one), ("two", two)):
+                for event in ("inbound_call", "outbound_call", "call_ended"):
+                    phone.on(
+                        event, lambda call, told=told, name=name, event=event: told.append((name, event))
+                    )
+            call = await one.call("199")
+            assert call.is_here
+            await two.until(lambda: bool(two.calls))
+            [seen] = two.calls
+            assert not seen.is_here
+            await seen.hold()
+            assert seen.held  # one reads one's own write
+            await one.until(lambda: call.held)
+            await call.unhold()
+            await two.until(lambda: seen.media is MediaState.CONNECTED)
+            await seen.hangup()
+            assert seen.state is CallState.DISPOSED
+            assert await call.ended() == "hung_up_here"
+            both = [
+                ("one", "call_ended"),
+                ("one", "outbound_call"),
+                ("two", "call_ended"),
+                ("two", "outbound_call"),
+            ]
+            assert sorted(told) == both
+            assert len(it.ledger("CALL_STARTED")) == 1
+            assert len(it.ledger("LEG_HELD")) == len(it.ledger("LEG_UNHELD")) == 1
+            assert len(it.ledger("BYE", direction="in")) == 1
+            await stack.aclose()
+            assert await it.control.bindings("101") == []
+
+    asyncio.run(main())
+
+
+def test_a_window_that_joins_late_sees_the_call_at_once_and_can_end_it() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            [first] = await it.join("first", sound=True)
+            robot = await it.control.call("101")
+            await first.wait_for(lambda line: line["event"] == "inbound_call")
+            assert (await first.do("answer"))["event"] == "done"
+            [late] = await it.join("late")
+            seen = await late.wait_for(lambda line: line["event"] == "inbound_call")
+            assert seen["call"]["state"] == "answered"
+            joined_at = next(line["at"] for line in late.lines if line["event"] == "leader")
+            assert seen["at"] - joined_at < 0.1
+            assert (await late.do("hangup"))["event"] == "done"
+            assert (await it.control.robot(robot.id, until="ended")).state == "ended"
+            for window in (first, late):
+                await window.wait_for(lambda line: line["event"] == "call_ended")
+                assert len(events(window, "inbound_call")) == len(events(window, "call_ended")) == 1
+                assert_polite(window)
+
+    asyncio.run(main())
+
+
+def test_a_program_and_a_terminal_are_windows_of_one_line() -> None:
+    async def main() -> None:
+        async with stage() as it, AsyncExitStack() as stack:
+            [terminal] = await it.join("terminal")
+            phone = await joined(it, stack, "program", sound=True)
+            answering: list[asyncio.Task[None]] = []
+
+            def ring(call: Call) -> None:
+                answering.append(asyncio.ensure_future(call.answer()))
+
+            phone.on("inbound_call", ring)
+            robot = await it.control.call("101", name="Ada")
+            shown = await terminal.wait_for(lambda line: line.get("call", {}).get("state") == "answered")
+            assert shown["call"]["media_host"] == phone.instance
+            await asyncio.gather(*answering)
+            assert (await terminal.do("mute"))["event"] == "done"
+            await phone.until(lambda: phone.calls[0].muted)
+            await it.control.hang_up(robot.id)
+            await terminal.wait_for(lambda line: line["event"] == "call_ended")
+
+    asyncio.run(main())
+
+
+def test_a_window_that_leaves_is_gone_from_every_list_and_one_that_dies_too() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            [leader] = await it.join("leader")
+            polite, killed = await it.join("polite", "killed")
+            await leader.wait_for(lambda line: len(line.get("windows", ())) == 3)
+            since = len(leader.lines)
+            polite.tell("quit")
+            assert await polite.ended() == 0
+            await leader.wait_for(lambda line: len(line.get("windows", ())) == 2, since=since)
+            killed.kill()
+            gone = await leader.wait_for(lambda line: len(line.get("windows", ())) == 1, since=since)
+            assert gone["epoch"] == 1
+            assert it.ledger("UNREGISTER") == []
+
+    asyncio.run(main())
+
+
+def test_the_call_of_a_window_that_is_killed_ends_everywhere_and_at_the_service() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            [leader] = await it.join("leader")
+            [host] = await it.join("host", sound=True)
+            robot = await it.control.call("101")
+            await host.wait_for(lambda line: line["event"] == "inbound_call")
+            await host.do("answer")
+            host.kill()
+            ended = await leader.wait_for(lambda line: line["event"] == "call_ended", time=4.0)
+            assert ended["call"]["cause"] == "lost"
+            assert (await it.control.robot(robot.id, until="ended", within=5)).state == "ended"
+
+    asyncio.run(main())
+
+
+def test_a_window_that_never_leads_waits_for_one_that_does() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            options = ("--never-lead", "--no-sound")
+            shy = await it.supervisor.start_window(GROUP, str(it.account), "shy", *options, **it.env)
+            refused = asyncio.ensure_future(shy.do("call 199"))
+            assert (await refused)["code"] == "no_leader"
+            [bold] = await it.join("bold")
+            await shy.wait_for(epoch_is(1))
+            bold.kill()
+            await shy.wait_for(lambda line: line["event"] == "stale")
+            assert events(shy, "leader")[-1]["role"] == "dummy"
+            await it.join("next")
+            await shy.wait_for(epoch_is(2))
+            await shy.wait_for(lambda line: line["event"] == "current")
+            assert_polite(shy)
+
+    asyncio.run(main())
+
+
+def test_an_action_under_way_when_its_window_leaves_is_not_left_hanging() -> None:
+    async def main() -> None:
+        async with stage(service=False) as it:
+            account = it.root / "account.json"
+            account.write_text(
+                '{"authorizationId":"a","domain":"sip.test","username":"u","password":"p",'
+                '"outboundProxy":"127.0.0.1:9"}'
+            )
+            async with join(
+                GROUP, account=account, candidate=False, microphone=None, settings=it.settings, wait=False
+            ) as phone:
+                action = asyncio.ensure_future(phone.perform(Hold(call_id="x")))
+                await asyncio.sleep(0)
+            with pytest.raises(OutcomeUnknown, match="left the group"):
+                await action
+
+    asyncio.run(main())
+
+
+def test_status_shows_the_group_from_outside() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            await it.join("front desk")
+            looked = await it.supervisor.start("status", "status", GROUP, "--json", env=it.env)
+            assert await looked.ended() == 0, looked.errors
+            [shown] = looked.lines
+            assert shown["type"] == "snapshot"
+            assert [window["name"] for window in shown["windows"]] == ["front desk"]
+            assert shown["registration"]["state"] == "registered"
+
+    asyncio.run(main())
