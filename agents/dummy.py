@@ -147,9 +147,9 @@ class DummyAgent:
         if self.replica.version == before and not changes:
             return
         self._changed(changes)
+        self._show(self.replica.version)  # first: what was acknowledged is done, whoever leads now
         if self.replica.version.epoch > before.epoch:
             self._ask_outcomes(snapshot)
-        self._show(self.replica.version)
 
     def _show(self, version: Version) -> None:
         """Let actions return whose effect this version shows."""
