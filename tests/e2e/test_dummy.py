@@ -1,0 +1,262 @@
+"""A window's agent before leaders that a test plays: each action has one end, whatever becomes of them."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import zmq
+
+from agents.bus import ActionServer, Publisher
+from agents.dummy import DummyAgent
+from shared.election import Endpoints, Holder
+from shared.errors import ActionRefused, OutcomeUnknown
+from shared.messages import (
+    Attach,
+    Detach,
+    Done,
+    Hold,
+    Outcome,
+    Refused,
+    Request,
+    Resync,
+    Snapshot,
+    ToLeader,
+    Version,
+    encode,
+)
+from tests.fakes import DESK, of_kind, settings, snapshot
+
+Context = zmq.Context[zmq.Socket[bytes]]
+HOLD = Hold(call_id="c1")
+
+
+@dataclass
+class Leader:
+    """One epoch's sockets, and what a window told it."""
+
+    context: Context
+    holder: Holder
+    heard: list[ToLeader] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.peer = b""
+        self._news = asyncio.Event()
+        self.publisher = Publisher(self.context, self.holder.endpoints.state)
+        self.server = ActionServer(self.context, self.holder.endpoints.actions, self._received)
+
+    def _received(self, peer: bytes, message: ToLeader) -> None:
+        self.peer = peer
+        self.heard.append(message)
+        self._news.set()
+
+    async def wait(self, kind: type[ToLeader]) -> Any:
+        while not (found := [message for message in self.heard if isinstance(message, kind)]):
+            self._news.clear()
+            await self._news.wait()
+        return found[0]
+
+    def publish(self, sequence: int, **facts: Any) -> Version:
+        shown: Snapshot = snapshot(self.holder.epoch, sequence, **facts)
+        self.publisher.publish(encode(shown))
+        return shown.version
+
+    def die(self) -> None:
+        self.publisher.close()
+        self.server.close()
+
+
+class Scene:
+    """One window, and leaders on demand."""
+
+    def __init__(self, context: Context, directory: str) -> None:
+        self.context, self.directory = context, directory
+        self.changes: list[str] = []
+        self.agent = DummyAgent(
+            context, DESK, settings(stale_after=0.3), lambda changes: self.changes.extend(of_kind(changes))
+        )
+        self.leaders: list[Leader] = []
+
+    def holder(self, epoch: int) -> Holder:
+        base = f"ipc://{self.directory}/{epoch}"
+        return Holder(epoch, 1e12, f"l{epoch}", 1, Endpoints(f"{base}.s", f"{base}.a", f"{base}.e"))
+
+    def lead(self, epoch: int) -> Leader:
+        """Let a new leader come, and the window follow it."""
+        leader = Leader(self.context, self.holder(epoch))
+        self.leaders.append(leader)
+        self.agent.follow(leader.holder)
+        return leader
+
+    async def shows(self, version: tuple[int, int]) -> None:
+        while self.agent.replica.version < version:
+            await asyncio.sleep(0.002)
+
+
+def play(story: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory:
+            context: Context = zmq.Context()
+            scene = Scene(context, directory)
+            try:
+                async with asyncio.timeout(10):
+                    await story(scene)
+            finally:
+                scene.agent.close()
+                for leader in scene.leaders:
+                    leader.die()
+                await asyncio.to_thread(context.term)
+
+    asyncio.run(main())
+
+
+def perform(scene: Scene, time: float = 5.0) -> "asyncio.Future[Done]":
+    return asyncio.ensure_future(scene.agent.perform(HOLD, time))
+
+
+def test_an_action_returns_once_this_window_shows_its_effect() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        leader.publish(1)
+        acting = perform(scene)
+        request = await leader.wait(Request)
+        assert (request.epoch, request.action) == (1, HOLD)
+        leader.server.send(leader.peer, Done(action_id=request.action_id, version=Version(1, 2)))
+        await scene.shows((1, 1))
+        await asyncio.wait({acting}, timeout=0.05)
+        assert not acting.done()
+        leader.publish(2)
+        assert (await acting).version == (1, 2)
+
+    play(story)
+
+
+def test_a_refusal_is_raised_with_its_code_and_status() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        acting = perform(scene)
+        request = await leader.wait(Request)
+        refused = Refused(action_id=request.action_id, code="far_end", message="no", status=488)
+        leader.server.send(leader.peer, refused)
+        with pytest.raises(ActionRefused, match="no") as raised:
+            await acting
+        assert (raised.value.code, raised.value.status) == ("far_end", 488)
+
+    play(story)
+
+
+def test_an_action_without_a_leader_waits_for_one_and_is_sent_to_it() -> None:
+    async def story(scene: Scene) -> None:
+        acting = perform(scene)
+        await asyncio.sleep(0)
+        leader = scene.lead(4)
+        request = await leader.wait(Request)
+        assert request.epoch == 4
+        version = leader.publish(1)
+        leader.server.send(leader.peer, Done(action_id=request.action_id, version=version))
+        await acting
+
+    play(story)
+
+
+def test_an_action_that_no_leader_ever_got_is_refused_so_that_it_is_safe_to_ask_again() -> None:
+    async def story(scene: Scene) -> None:
+        with pytest.raises(ActionRefused, match="nothing was done") as refused:
+            await perform(scene, 0.02)
+        assert refused.value.code == "no_leader"
+        scene.agent.follow(scene.holder(1))  # one that is dead already
+        with pytest.raises(ActionRefused, match="nothing was done"):
+            await perform(scene, 0.02)
+
+    play(story)
+
+
+def test_an_action_that_a_leader_got_and_did_not_answer_in_time_is_unknown() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        await leader.wait(Attach)
+        acting = perform(scene, 0.1)
+        await leader.wait(Request)
+        with pytest.raises(OutcomeUnknown):
+            await acting
+
+    play(story)
+
+
+def test_an_action_that_a_dead_leader_got_is_never_sent_again_and_is_unknown() -> None:
+    async def story(scene: Scene) -> None:
+        first = scene.lead(1)
+        acting = perform(scene)
+        await first.wait(Request)
+        second = scene.lead(2)
+        await second.wait(Attach)
+        second.publish(1)
+        with pytest.raises(OutcomeUnknown, match="died"):
+            await acting
+        assert not [message for message in second.heard if isinstance(message, Request)]
+
+    play(story)
+
+
+@pytest.mark.parametrize("refused", [None, "wrong_state"])
+def test_what_a_dead_leader_did_is_told_by_its_successor(refused: Any) -> None:
+    async def story(scene: Scene) -> None:
+        first = scene.lead(1)
+        acting = perform(scene)
+        request = await first.wait(Request)
+        second = scene.lead(2)
+        outcome = Outcome(action_id=request.action_id, refused=refused, call_id="c1")
+        second.publish(1, outcomes=(outcome,))
+        if refused:
+            with pytest.raises(ActionRefused):
+                await acting
+        else:
+            assert (await acting).call_id == "c1"
+
+    play(story)
+
+
+def test_an_action_that_was_acknowledged_is_done_although_its_leader_died_before_the_state_arrived() -> None:
+    async def story(scene: Scene) -> None:
+        first = scene.lead(1)
+        first.publish(1)
+        acting = perform(scene)
+        request = await first.wait(Request)
+        first.server.send(first.peer, Done(action_id=request.action_id, version=Version(1, 2), call_id="c1"))
+        await scene.until(lambda: bool(scene.agent._unseen))
+        second = scene.lead(2)
+        second.publish(1)
+        assert (await acting).call_id == "c1"
+
+    play(story)
+
+
+def test_a_silent_leader_makes_the_state_stale_and_the_window_asks_for_it() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        leader.publish(1)
+        await leader.wait(Resync)
+        stale = [scene.agent.is_stale]
+        leader.server.send(leader.peer, snapshot(1, 2))
+        await scene.shows((1, 2))
+        assert [*stale, scene.agent.is_stale] == [True, False]
+        assert scene.changes.count("StalenessChanged") == 3
+
+    play(story)
+
+
+def test_a_window_says_goodbye_when_it_leaves_and_follows_nobody_any_more() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        await leader.wait(Attach)
+        acting = perform(scene)
+        await leader.wait(Request)
+        scene.agent.close()
+        with pytest.raises(OutcomeUnknown, match="left the group"):
+            await acting
+        assert (await leader.wait(Detach)).instance == "desk"
+        scene.agent.follow(scene.holder(2))
+
+    play(story)
