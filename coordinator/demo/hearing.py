@@ -114,22 +114,26 @@ async def recorded(path: Path, seconds: float, *, within: float = 15.0) -> bytes
     return await asyncio.to_thread(read_wav, path)
 
 
-async def heard_text(text: Path, path: Path, *, within: float = 15.0) -> Heard:
-    """Return how well ``text`` is heard in a recording, as soon as all of it is.
+async def heard_text(text: Path, path: Path, *, within: float = 30.0) -> Heard:
+    """Return how well ``text``, which is said again and again, is heard, once it is heard whole.
 
     Raises:
-        NotObserved: It was not heard ``within`` seconds; the text says how well.
+        NotObserved: It was not, in ``within`` seconds; the text says how well it was heard last.
     """
     wanted = await asyncio.to_thread(read_wav, text)
-    deadline, seconds = boottime() + within, len(wanted) / _BYTES_A_SECOND
+    length = len(wanted) / _BYTES_A_SECOND
+    deadline, seconds = boottime() + within, length
     while True:
-        recording = await recorded(path, seconds, within=within)
-        heard = await asyncio.to_thread(hear, wanted, recording, _TONES_HZ[text])
+        recording = await recorded(path, seconds)
+        # Somewhere in twice its length it is from beginning to end. To look at more would make us the
+        # reason why the machine is busy.
+        latest = recording[-int(2 * length * RATE_HZ) * 2 :]
+        heard = await asyncio.to_thread(hear, wanted, latest, _TONES_HZ[text])
         if heard.is_same:
             return heard
         if boottime() > deadline:
             raise NotObserved(f"{text.name} is not heard in {path.name}: {heard}")
-        seconds = len(recording) / _BYTES_A_SECOND + 0.4
+        seconds = len(recording) / _BYTES_A_SECOND + (0.5 if seconds == length else length / 2)
 
 
 @dataclass(frozen=True, slots=True)

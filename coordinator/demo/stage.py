@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
@@ -25,10 +26,11 @@ T = TypeVar("T")
 
 GROUP = "demo"
 EXTENSION = "101"
-#: What our windows say, again and again, and what the far end says, once.
+#: What our windows say, and what a robot that calls says, both again and again.
 OURS, THEIRS = GREETING, FAREWELL
 _LOOK_EVERY = 0.01
 _LEAVING_TIME = 6.0
+_TIMES = 30
 
 
 class Window:
@@ -175,6 +177,7 @@ class Stage:
         """Start the service; return the line with its ports."""
         self._service, line = await self._supervisor.start_simulator(str(self.directory))
         self._control = ControlClient.from_directory(self.directory)
+        await asyncio.to_thread(_repeat, THEIRS, self._theirs)
         return line
 
     async def add_window(self) -> Window:
@@ -201,7 +204,7 @@ class Stage:
 
     async def call_in(self) -> RobotView:
         """Have a robot call our extension."""
-        return await self.control.call(EXTENSION, play=THEIRS)
+        return await self.control.call(EXTENSION, play=self._theirs)
 
     # -- watching ----------------------------------------------------------------------------------------
 
@@ -229,6 +232,11 @@ class Stage:
 
     # -- inside ------------------------------------------------------------------------------------------
 
+    @property
+    def _theirs(self) -> Path:
+        """A robot plays its file once, so this one has :data:`THEIRS` many times."""
+        return self.directory / "far-end-says.wav"
+
     def _environment(self) -> dict[str, str]:
         return {
             "SHAREDLINE_RUNTIME_DIR": str(self._scratch / "run"),
@@ -241,6 +249,13 @@ def _make_scratch() -> Path:
     """Make a private directory whose path leaves room for a socket's name (107 bytes in all)."""
     parent = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="sharedline-", dir=parent if len(parent) < 40 else "/tmp"))  # noqa: S108 - mkdtemp makes it private
+
+
+def _repeat(sound: Path, path: Path) -> None:
+    """Write a WAV file that holds ``sound`` again and again, for minutes."""
+    with wave.open(str(sound)) as said, wave.open(str(path), "wb") as said_again:
+        said_again.setparams(said.getparams())
+        said_again.writeframes(said.readframes(said.getnframes()) * _TIMES)
 
 
 def _prepare(directory: Path) -> Path:
