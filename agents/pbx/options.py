@@ -26,7 +26,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", default="sip.test", help="SIP domain (default: sip.test)")
     parser.add_argument(
         "--extension",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="EXT:NUMBER",
         help="an extension and its direct number; may be repeated (default: 101:16505550101 102:16505550102)",
