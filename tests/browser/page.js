@@ -96,6 +96,12 @@ window.lab = {
     const result = await call(name, number).session[method](...args);
     return result === undefined || typeof result === "boolean" ? null : JSON.parse(JSON.stringify(result));
   },
+  // What it returns has functions, so that it stays here.
+  async warmTransfer(name, number, target) {
+    const entry = call(name, number);
+    entry.consulting = await entry.session.warmTransfer(target);
+  },
+  completeWarmTransfer: (name, number) => call(name, number).consulting.complete(),
   async listen(name, number) {
     const entry = call(name, number);
     await audio.resume();

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.media.analysis import tone_level
+from agents.media.analysis import find_tone, tone_level
 from agents.media.base import FRAME_BYTES, FRAME_SECONDS
 from agents.media.files import read_wav
 from agents.pbx import Simulator, SimulatorSettings
@@ -434,5 +434,50 @@ def test_the_sdk_and_our_phone_call_each_other_and_hear_each_other(
 
     async def beeps() -> bool:
         return heard.exists() and len(seconds_of(str(heard), BEEP)) > 1
+
+    play(browser, tmp_path, story)
+
+
+# -- transfers
+
+
+@both_sdks
+def test_a_call_is_transferred_to_another_robot(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        robot, phone, call = await inbound(stage, sdk)
+        await call.hears(GREETING_MARK, seconds=0.1)
+        await call.act("transfer", "199")
+        await call.until("disposed")
+        sequence = [line.split(" sip:")[0] for line in await phone.wire()]
+        begin = sequence.index("> REFER")
+        assert sequence[begin : begin + 8] == [
+            "> REFER",
+            "< SIP/2.0 202 Accepted",
+            *("< NOTIFY", "> SIP/2.0 200 OK") * 2,
+            "< BYE",
+            "> SIP/2.0 200 OK",
+        ]
+        await eventually(lambda: hears_the_other(robot))
+
+    async def hears_the_other(robot: RobotView) -> bool:
+        return find_tone(read_wav(Path(robot.recording)), MARKS[0]) is not None
+
+    play(browser, tmp_path, story)
+
+
+@both_sdks
+def test_a_call_is_transferred_after_asking(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        robot, phone, call = await inbound(stage, sdk)
+        await call.hears(GREETING_MARK, seconds=0.1)
+        await phone.do("warmTransfer", 0, "199")
+        asking = await (await phone.arrived(1)).until("answered")
+        await asking.listen()
+        await asking.hears(MARKS[0], seconds=0.1)
+        assert (await stage.control.robot(robot.id)).held
+        await phone.do("completeWarmTransfer", 0)
+        await call.until("disposed")
+        await asking.until("disposed")
+        assert [view.state for view in await stage.control.calls()] == ["answered"]
 
     play(browser, tmp_path, story)
