@@ -56,6 +56,7 @@ class Transfers:
     def __init__(self, service: "Simulator") -> None:
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()  # of them, those that wait for somebody
 
     def referred(self, call: Call, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Take a REFER of ``leg``, which is an end of ``call``."""
@@ -72,7 +73,9 @@ class Transfers:
         self._service.record("TRANSFER_ACCEPTED", **facts)
         transfer = Transfer(self._service, self, call, leg, far, refer, facts)
         call.transfer = transfer
-        transfer.task = self.spawn(transfer.run())
+        transfer.task = task = self.spawn(transfer.run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do ``work``; what goes wrong with it is logged."""
@@ -96,9 +99,8 @@ class Transfers:
 
     async def close(self) -> None:
         """Give up what is under way, and wait until its sound is closed."""
-        for call in self._service.live_calls():
-            if call.transfer is not None and call.transfer.task is not None:
-                call.transfer.task.cancel()
+        for task in self._running:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def dialog(self, legs: Iterable[PhoneLeg], refer: ReferTo) -> PhoneLeg | None:

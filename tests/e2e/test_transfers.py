@@ -22,6 +22,8 @@ from tests.e2e.sip_phone import SipPhone
 
 WITHIN = 20.0
 GREETING, FAREWELL = SOUNDS / "greeting.wav", SOUNDS / "farewell.wav"
+#: Each text begins and ends with a tone of its own, which stands a machine that is too busy for the words.
+TONES = {GREETING: (941.0, 1336.0), FAREWELL: (697.0, 1477.0)}
 
 
 class Office:
@@ -108,7 +110,12 @@ async def same_call(phone: Phone, call: Call) -> Call:
 
 
 def check_heard(recording: Path, original: Path) -> None:
-    assert similarity(read_wav(original), read_wav(recording)).score > 0.75
+    """Check that a recording has the one text's tones, and is more like it than like the other."""
+    other, heard = (FAREWELL if original is GREETING else GREETING), read_wav(recording)
+    assert any(find_tone(heard, hertz) is not None for hertz in TONES[original])
+    assert all(find_tone(heard, hertz) is None for hertz in TONES[other])
+    wanted, unwanted = (similarity(read_wav(path), heard).score for path in (original, other))
+    assert wanted > unwanted, (wanted, unwanted)
 
 
 def order(entries: list[Entry], extension: str) -> list[tuple[str, str, int | None]]:
@@ -240,8 +247,6 @@ def test_a_warm_transfer_lets_two_robots_hear_each_other(tmp_path: Path) -> None
         recordings = [await place.recording(first), await place.recording(second)]
         check_heard(recordings[0], FAREWELL)
         check_heard(recordings[1], GREETING)
-        assert find_tone(read_wav(recordings[0]), 697.0) is not None
-        assert find_tone(read_wav(recordings[1]), 941.0) is not None
 
     entries = tell(tmp_path, story)
     assert order(entries, "101")[:10] == [
