@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.election import (
-    Endpoints,
     Effect,
     Election,
+    Endpoints,
     Follow,
     Holder,
     Look,

@@ -91,7 +91,10 @@ class Scene:
         return leader
 
     async def shows(self, version: tuple[int, int]) -> None:
-        while self.agent.replica.version < version:
+        await self.until(lambda: self.agent.replica.version >= version)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - bounded by play
             await asyncio.sleep(0.002)
 
 

@@ -1,4 +1,4 @@
-"""The leader dies or is stopped: every window follows another, and the service sees one phone all the time."""
+"""The leader dies or is stopped: all windows follow another, and the service sees one phone all the time."""
 
 import asyncio
 import signal
