@@ -76,8 +76,7 @@ class Keeper:
             self._is_closing = True
             if self._agent is not None:
                 await self._agent.leave()
-            if self._heirloom is not None:
-                self._heirloom.close()
+            self._stop_expecting()
             if self._timer is not None:
                 self._timer.cancel()
             await asyncio.gather(*self._ending)
@@ -174,6 +173,7 @@ class Keeper:
             offer=self._lease.offer,
             deposed=self._deposed_soon,
         )
+        self._stop_expecting()
         self._agent = RealAgent(self._context, office)
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
         # Its own window follows like any other.
@@ -181,11 +181,14 @@ class Keeper:
 
     def _expect_estate(self, endpoints: Endpoints) -> None:
         """Keep at hand what the leader would leave behind, if we may be its successor."""
+        self._stop_expecting()
+        if self._candidacy.is_candidate and not self._is_closing:
+            self._heirloom = Subscriber(self._context, endpoints.estate, decode_estate, self._inherit)
+
+    def _stop_expecting(self) -> None:
         if self._heirloom is not None:
             self._heirloom.close()
             self._heirloom = None
-        if self._candidacy.is_candidate and not self._is_closing:
-            self._heirloom = Subscriber(self._context, endpoints.estate, decode_estate, self._inherit)
 
     def _inherit(self, estate: Estate) -> None:
         self._estate = estate
