@@ -11,11 +11,13 @@ call, so it is passed on, and the other end's answer comes back.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
 from agents.sip.message import Request
+from agents.sip.ringcentral import AgentMessage
 from agents.sip.sdp import Sdp, mirror
 from shared.errors import SipError
 
@@ -23,6 +25,7 @@ from .accounts import NumberPlan
 from .dialect import Caller, CallName
 from .ledger import Ledger
 from .legs import Leg, Place
+from .messages import obey
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg, ring_phone
 from .phones import Phone
 from .robots import Robot, Robots
@@ -105,11 +108,15 @@ class Call:
         self._adopt(self.caller, offer)
         self._record("CALL_STARTED", number=dialled, leg=self.caller.name)
         self.caller.progress()
+        self.route(dialled)
+
+    def route(self, dialled: str) -> None:
+        """Ring whoever has the number ``dialled``; refuse the caller if nobody has it."""
         route = self.switch.plan.route(dialled)
-        if route.kind == "bad" or not offer:
+        if route.kind == "bad" or not self._offer:
             self._refuse(route.status or 488, f"cannot call {dialled}")
         elif route.kind == "robot":
-            self._ring_robot(route.number)
+            self.ring_robot(route.number)
         else:
             self._timers.append(self.switch.later(self.switch.settings.ring_time, self._ring_time_over))
             self.extension = route.number
@@ -132,7 +139,7 @@ class Call:
 
     def answered(self, leg: Leg, sdp: str) -> None:
         """Connect the first that answers; hang up on a second one."""
-        if self._over or self.far is not None:
+        if self._over or self.far is not None or leg not in self.callees:
             leg.end(ANSWERED_ELSEWHERE)
             return
         self.far = leg
@@ -187,6 +194,11 @@ class Call:
         """Have the transfer made."""
         self.switch.transfers.referred(self, leg, request, answer)
 
+    def commanded(self, leg: PhoneLeg, message: AgentMessage) -> None:
+        """Do what a ringing phone wants."""
+        if leg in self.callees and self.far is None:
+            obey(self, leg, message)
+
     def ended(self, leg: Leg, reason: str) -> None:
         """End the other end with this one. A caller's end is the call's; a callee's only if it answered."""
         if leg is self.caller or leg is self.far:
@@ -207,6 +219,33 @@ class Call:
             session_id=self.name.session_id,
             legs=[leg.view() for leg in legs],
         )
+
+    # -- what a ringing phone may want
+
+    def divert(self, reason: str, *, tell: bool = True) -> None:
+        """Take the call from all that ring; the caller waits. ``tell``: SessionClose comes before CANCEL."""
+        self._cancel_timers()
+        legs, self.callees, self.extension = self.callees, [], None
+        self._lost.clear()
+        self._record("CALL_DIVERTED", reason=reason)
+        for leg in legs:
+            if tell and isinstance(leg, PhoneLeg):
+                leg.give_up(reason)
+            else:
+                leg.end(reason)
+
+    def ring_longer(self) -> None:
+        """Begin the ring time anew."""
+        self._cancel_timers()
+        self._timers.append(self.switch.later(self.switch.settings.ring_time, self._ring_time_over))
+
+    def ring_robot(self, number: str, play: Path | None = None) -> Robot:
+        """Have a robot answer, a moment later."""
+        robot = self.switch.robots.make(number, calls=False, play=play)
+        self.callees.append(robot)
+        self._adopt(robot, "")
+        robot.ring(self._offer)
+        return robot
 
     # -- transfers
 
@@ -251,12 +290,6 @@ class Call:
         self._record("CALL_ANSWERED", leg=far.name)
 
     # -- the parts
-
-    def _ring_robot(self, number: str) -> None:
-        robot = self.switch.robots.make(number, calls=False)
-        self.callees.append(robot)
-        self._adopt(robot, "")
-        robot.ring(self._offer)
 
     def _ring_phones(self) -> None:
         if self._over or self.extension is None:

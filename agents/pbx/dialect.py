@@ -4,6 +4,7 @@ The oldest SDK splits header lines at every ``": "`` and the documents are heade
 contain it; and names of calls have only the characters that the SDKs' expressions find.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agents.sip.address import NameAddr, Uri
@@ -102,10 +103,11 @@ def agent_message(
     endpoint: Endpoint,
     new_id: str,
     cseq: int,
+    body: Mapping[str, str] | None = None,
 ) -> Request:
     """Return a one-way MESSAGE to a phone about a call.
 
-    ``new_id`` is fresh; it becomes branch, tag and Call-Id.
+    ``new_id`` is fresh; it becomes branch, tag and Call-Id. ``body`` adds to, or replaces, attributes of Bdy.
     """
     document = AgentMessage(
         sid=name.sid,
@@ -113,7 +115,7 @@ def agent_message(
         sender=f"{_SERVICE}@{domain}:5060",
         recipient=f"{callee.username}@{domain}:5060",
         command=command,
-        body={"Cln": callee.authorization_id, "IP": "4294967295", "Sts": "0", "CtrlCln": ""},
+        body={"Cln": callee.authorization_id, "IP": "4294967295", "Sts": "0", "CtrlCln": "", **(body or {})},
     )
     headers = Headers(
         [

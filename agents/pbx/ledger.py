@@ -23,7 +23,7 @@ SIP in calls
     phone; it counts as not sent. ACKs of failures are written like all others.
 Calls
     ``CALL_STARTED``, ``CALL_ANSWERED`` (``leg`` and ``instance_id``: who), ``CALL_ENDED`` with ``reason``
-    and the ``ended_by`` leg;
+    and the ``ended_by`` leg; ``CALL_DIVERTED`` with ``reason``: a ringing phone wanted something else;
     ``LEG_ADRIFT`` (its flow closed in the call), ``LEG_CONTINUED`` (a flow of the same instance id goes on
     with it), ``LEG_HELD``, ``LEG_UNHELD``.
 Transfers

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from agents.sip.message import Request
+from agents.sip.ringcentral import AgentMessage
 
 from .views import LegView
 
@@ -71,6 +72,9 @@ class Ends(Protocol):
 
     def referred(self, leg: "PhoneLeg", request: Request, answer: Callable[[int], None]) -> None:
         """This end's phone wants its far end transferred (REFER); ``answer`` sends the status to it."""
+
+    def commanded(self, leg: "PhoneLeg", message: AgentMessage) -> None:
+        """This end's phone rings, and wants something else than to answer."""
 
     def ended(self, leg: Leg, reason: str) -> None:
         """This end is over, by its own doing: hung up, gave up, or lost."""

@@ -105,6 +105,10 @@ class PhoneLeg:
         self.adrift_until = None
         self._do(lambda now: self._sessions.hangup(self.session_id, now, headers=headers, status=480))
 
+    def give_up(self, reason: str) -> None:
+        """Tell the phone, which rings, that the service goes on with the call (Cmd 9); then CANCEL."""
+        self.phone.tell(self.call_id, Command.SESSION_CLOSE, then=lambda: self.end(reason))
+
     def confirm(self) -> None:
         """Tell the phone that answered that the service knows (Cmd 7)."""
         self.phone.tell(self.call_id, Command.ALREADY_PROCESSED)

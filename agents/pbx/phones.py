@@ -8,6 +8,7 @@ whether it still knows it.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,9 +18,9 @@ from agents.sip import events as sip
 from agents.sip.address import NameAddr, Uri
 from agents.sip.dialog import Endpoint
 from agents.sip.message import Message, Request, Response, make_response
-from agents.sip.ringcentral import Command
+from agents.sip.ringcentral import AGENT_CONTENT_TYPE, AgentMessage, Command
 from agents.sip.sessions import METHODS, Sessions
-from agents.sip.transaction import RequestReceived, Send
+from agents.sip.transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 from shared.errors import SipError
 
 from .accounts import Subscriber
@@ -91,6 +92,7 @@ class Phone:
         )
         self._senders: OrderedDict[tuple[str, str, int], _Sender] = OrderedDict()
         self._cseq = FIRST_CSEQ
+        self._told: dict[TransactionKey, Callable[[], None]] = {}  # what follows an answer
 
     @property
     def extension(self) -> str:
@@ -152,12 +154,26 @@ class Phone:
                 self._invited(effect)
             elif isinstance(effect, RequestReceived):
                 self._requested(effect)
-            elif isinstance(effect, sip.SessionEvent) and (leg := self.legs.get(effect.session_id)):
+            elif isinstance(effect, ResponseReceived | TimedOut):
+                self._answered(effect)
+            elif leg := self.legs.get(effect.session_id):
                 leg.happened(effect)
 
-    def tell(self, name: CallName, command: Command) -> None:
-        """Send an agent message about a call; to a phone that cannot be reached, nothing."""
+    def tell(
+        self,
+        name: CallName,
+        command: Command,
+        *,
+        body: Mapping[str, str] | None = None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Send an agent message about a call; to a phone that cannot be reached, nothing.
+
+        ``then`` is called when the phone has answered, or will not.
+        """
         if self.flow is None or self.contact is None:
+            if then is not None:
+                then()
             return
         self._cseq += 1
         message = agent_message(
@@ -169,8 +185,11 @@ class Phone:
             endpoint=self._endpoint,
             new_id=self.exchange.new_id(),
             cseq=self._cseq,
+            body=body,
         )
-        self.sessions.request(message, self.exchange.now())
+        key = self.sessions.request(message, self.exchange.now())
+        if then is not None:
+            self._told[key] = then
         self.exchange.changed(self)
 
     def facts(self, flow: str | None = None) -> dict[str, Any]:
@@ -272,6 +291,28 @@ class Phone:
             response = make_response(request, status, to_tag=self.exchange.new_id(), headers=headers)
         self.sessions.respond(effect.key, response, now)
         self.exchange.changed(self)
+
+        if request.headers.get("Content-Type") == AGENT_CONTENT_TYPE:
+            self._commanded(request)
+
+    def _commanded(self, request: Request) -> None:
+        """Have a call do what the phone, ringing with it, asked for."""
+        try:
+            message = AgentMessage.parse(request.body)
+        except SipError as exc:
+            log.warning("phone.bad_agent_message", extension=self.extension, reason=exc.reason)
+            return
+        for leg in list(self.legs.values()):
+            rings = not leg.is_caller and leg.state == "ringing"
+            if rings and leg.call_id.sid == message.sid and leg.ends is not None:
+                leg.ends.commanded(leg, message)
+
+    def _answered(self, effect: ResponseReceived | TimedOut) -> None:
+        """Take the answer to what :meth:`tell` has sent."""
+        if isinstance(effect, TimedOut) or effect.response.status >= 200:
+            then = self._told.pop(effect.key, None)
+            if then is not None:
+                then()
 
     def _record_in(self, flow: str, message: Message) -> None:
         event = message.method if isinstance(message, Request) else "RESPONSE"

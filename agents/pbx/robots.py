@@ -29,6 +29,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 SOUNDS = Path(__file__).parents[1] / "media" / "sounds"
 _ORDER: tuple[RobotState, ...] = ("calling", "ringing", "answered", "ended")
 _REMEMBERED = 100
+_LAST_PACKETS = 0.3  # seconds between the end of a file and hanging up
 
 
 class Robot:
@@ -57,6 +58,11 @@ class Robot:
         self._sink: Ear | None = None
         self._media: WebRtcSession | None = None
         self._held = False
+        self.on_key: Callable[[str], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        self.hangs_up = False
+        """Whether it hangs up when it has played its file."""
+
         self._keys = ""
         self._over = asyncio.Event()
         self._status: int | None = None
@@ -113,6 +119,8 @@ class Robot:
             self._reason = reason
             self._over.set()
             self._become("ended")
+            if self.on_end is not None:
+                self.on_end()
             self._spawn(self.close())
 
     def hang_up(self) -> None:
@@ -127,6 +135,17 @@ class Robot:
             )
         self.end("robot hung up")
         self.ends.ended(self, "robot hung up")
+
+    def leave(self) -> None:
+        """Hang up if there still is a call."""
+        if self.state != "ended" and self.ends is not None:
+            self.hang_up()
+
+    def say(self, play: Path) -> None:
+        """Play another file from now on."""
+        self._play = play
+        if self._source is not None:
+            self._source.start_over()
 
     async def close(self) -> None:
         """Release media and files; harmless twice."""
@@ -226,7 +245,7 @@ class Robot:
         from agents.media.webrtc import WebRtcSession
 
         if self._source is None or self._sink is None:
-            self._source = Mouth(lambda: WavSource(self._play))
+            self._source = Mouth(lambda: WavSource(self._play, on_end=self._said))
             self._sink = Ear(WavSink(self._recording))
         if self._media is None:
             self._media = WebRtcSession(
@@ -247,6 +266,12 @@ class Robot:
     def _key_pressed(self, key: str) -> None:
         self._keys += key
         self._changed()
+        if self.on_key is not None:
+            self.on_key(key)
+
+    def _said(self) -> None:
+        if self.hangs_up:
+            asyncio.get_running_loop().call_later(_LAST_PACKETS, self.leave)
 
     def _become(self, state: RobotState) -> None:
         if _ORDER.index(state) > _ORDER.index(self.state):

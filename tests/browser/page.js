@@ -102,6 +102,8 @@ window.lab = {
     entry.consulting = await entry.session.warmTransfer(target);
   },
   completeWarmTransfer: (name, number) => call(name, number).consulting.complete(),
+  // What the caller has chosen.
+  reply: async (name, number, text) => (await call(name, number).session.reply(text)).body,
   async listen(name, number) {
     const entry = call(name, number);
     await audio.resume();

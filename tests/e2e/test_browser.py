@@ -481,3 +481,70 @@ def test_a_call_is_transferred_after_asking(browser: Browser, tmp_path: Path, sd
         assert [view.state for view in await stage.control.calls()] == ["answered"]
 
     play(browser, tmp_path, story)
+
+
+# -- other things that a ringing phone may want
+
+
+async def rung(stage: Stage, sdk: str) -> tuple[BrowserPhone, BrowserCall, BrowserCall]:
+    """Have a page of 101 call a new one of 102; return that phone, its call and the caller's."""
+    phone, caller = await stage.phone(sdk), await stage.phone(NEW, "caller", "101")
+    dialled = await caller.call("102")
+    call = await phone.arrived()
+    await dialled.until("ringing")
+    await eventually(lambda: wire_has(phone, "> MESSAGE sip:"))
+    return phone, call, dialled
+
+
+async def wire_has(phone: BrowserPhone, text: str) -> bool:
+    return any(line.startswith(text) for line in await phone.wire())
+
+
+@both_sdks
+@pytest.mark.parametrize(("method", "mark"), [("decline", 852.0), ("toVoicemail", 770.0), ("forward", 697.0)])
+def test_a_ringing_call_is_sent_elsewhere(
+    browser: Browser, tmp_path: Path, sdk: str, method: str, mark: float
+) -> None:
+    async def story(stage: Stage) -> None:
+        phone, call, dialled = await rung(stage, sdk)
+        asked = len(await phone.wire())
+        await call.act(method, *(["199"] if method == "forward" else []))
+        await call.until("disposed")
+        sequence = [line.split(" sip:")[0] for line in await phone.wire()][asked:]
+        answered = "> SIP/2.0 200 OK"
+        begin = sequence.index("> MESSAGE")
+        assert sequence[begin : begin + 3] == ["> MESSAGE", "< SIP/2.0 100 Trying", "< SIP/2.0 200 OK"]
+        assert sequence[begin + 3 : begin + 7] == ["< MESSAGE", answered, "< CANCEL", answered]
+        await (await dialled.until("answered")).listen()
+        await dialled.hears(mark, seconds=0.1)
+        if method == "decline":
+            await dialled.until("disposed")
+            return
+        await asyncio.sleep(1.0)
+        await dialled.act("hangup")
+        robot = await stage.ended(await robot_called(stage))
+        assert len(seconds_of(robot.recording, BEEP)) > 1
+
+    play(browser, tmp_path, story)
+
+
+@both_sdks
+@pytest.mark.parametrize(
+    ("keys", "response", "number"), [("13", "1", ""), ("4", "2", ""), ("516505550188#1", "3", "16505550188")]
+)
+def test_a_reply_is_answered_by_the_callers_keys(
+    browser: Browser, tmp_path: Path, sdk: str, keys: str, response: str, number: str
+) -> None:
+    async def story(stage: Stage) -> None:
+        phone, call, dialled = await rung(stage, sdk)
+        await call.act("startReply")
+        asking = asyncio.create_task(phone.do("reply", 0, "On my way"))
+        await call.until("disposed")
+        await (await dialled.until("answered")).listen()
+        await dialled.hears(1050, seconds=0.1)
+        await dialled.act("sendDtmf", keys)
+        answer = await asking
+        assert (answer["Sts"], answer["Resp"], answer["ExtNfo"]) == ("0", response, number)
+        await dialled.until("disposed")
+
+    play(browser, tmp_path, story)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make greeting.wav and farewell.wav again: speech between two tones that analysis.find_tone can tell apart.
+# Make the sounds of this directory again: speech between two tones that analysis.find_tone can tell apart.
 # Needs espeak-ng and sox. 16 kHz: all that speech needs, at a third of the size.
 set -eu
 cd "$(dirname "$0")"
@@ -16,3 +16,6 @@ make_sound() { # NAME VOICE HZ_BEFORE HZ_AFTER TEXT
 
 make_sound greeting en-us+f3 941 1336 "Hello, this is a caller. Can everybody hear me?"
 make_sound farewell en-gb+m3 697 1477 "Yes, we hear you well. Thank you, and good bye."
+make_sound voicemail en-us+f3 770 1209 "Nobody can take your call. Please speak after the tone."
+make_sound declined en-us+f3 852 1633 "Your call cannot be taken. Good bye."
+make_sound menu en-us+f3 1050 1750 "There is a message for you. Press 3 for yes, 4 for no, 5 if it is urgent."
