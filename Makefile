@@ -2,10 +2,11 @@
 #
 # PYTHON=python3.13 make ...       another interpreter than python3 (3.11 or newer)
 # SYSTEM_PACKAGES=no make ...      never install Debian packages, only name the missing ones
+# BROWSER=yes make test            install Node.js, too, for the tests in a browser; BROWSER=no: not even Chromium
 # make test ARGS='-k election -x'  arguments for pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench coverage clean portaudio kamailio FORCE
+.PHONY: help setup demo test check format bench coverage clean portaudio kamailio browser FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ help: ## list these commands
 demo: portaudio $(VENV)/.installed ## set up, then watch one line in three windows
 	@$(BIN)/python -m coordinator
 
-test: portaudio kamailio $(VENV)/.installed-dev ## set up, then run all tests
+test: portaudio kamailio browser $(VENV)/.installed-dev ## set up, then run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of imports
@@ -36,12 +37,12 @@ format: $(VENV)/.installed-dev ## format the code, and repair what can be repair
 bench: portaudio $(VENV)/.installed ## measure this machine
 	@$(BIN)/python -m coordinator bench
 
-coverage: portaudio kamailio $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
+coverage: portaudio kamailio browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
 	@mkdir -p .coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 clean: ## remove all that the other commands made
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) tests/browser/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 
 # These look each time, which takes no time: somebody may have installed or removed a package since.
 portaudio: $(VENV)/pyvenv.cfg
@@ -50,6 +51,9 @@ portaudio: $(VENV)/pyvenv.cfg
 kamailio: $(VENV)/pyvenv.cfg
 	@.ci/debian-packages 'the tests against a foreign SIP server are skipped' \
 	    kamailio kamailio-outbound-modules kamailio-tls-modules kamailio-websocket-modules
+
+browser:
+	@.ci/browser
 
 $(VENV)/pyvenv.cfg: FORCE
 	@.ci/make-venv $(VENV) $(PYTHON)
