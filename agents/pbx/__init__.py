@@ -6,7 +6,8 @@
 * pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`, :mod:`.salvage`; :mod:`.accounts` (numbers)
 * :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
 * :mod:`.transfers`, :mod:`.standin`, :mod:`.bridge`: calls whose ends change, and sound between two phones
-* shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` and :mod:`.ears` (sound), :mod:`.ledger` (file)
+* shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` and :mod:`.ears` (sound)
+  and :mod:`.ledger` (file)
 * :mod:`.service` joins them, :mod:`.main` makes a program of it; :mod:`.client` controls one from elsewhere
 """
 

@@ -318,7 +318,7 @@ def test_a_warm_transfer_connects_two_phones_by_the_service(tmp_path: Path) -> N
 
     async def hears(path: Path, hertz: float) -> None:
         async with asyncio.timeout(WITHIN):
-            while find_tone(read_wav(path), hertz, seconds=0.5) is None:  # noqa: ASYNC110 - nor does a file
+            while find_tone(read_wav(path), hertz) is None:  # noqa: ASYNC110 - nor does a file
                 await asyncio.sleep(0.1)
 
     tell(tmp_path, story)
