@@ -6,7 +6,7 @@ import pytest
 from agents.phone import Estate, decode_estate
 from agents.sip.message import parse
 from shared.errors import MessageError
-from shared.messages import Answer, CallState, Cause, Done, Hangup, Hold, Mute, Refused, Unhold
+from shared.messages import Answer, CallState, Cause, Done, Hangup, Hold, Mute, Refused, ShapeMedia, Unhold
 
 from .fakes import DESK, KIOSK, Rig
 
@@ -57,6 +57,18 @@ def test_the_successor_does_with_the_call_all_that_the_leader_could() -> None:
         assert isinstance(rig.do(action, KIOSK), Done), action
     assert rig.call().cause is Cause.HUNG_UP_HERE
     assert "BYE" in rig.sip
+
+
+def test_a_held_call_stays_silent_whatever_the_successor_does_to_it_next() -> None:
+    rig, _ = answered_at(KIOSK)
+    call_id = rig.call().call_id
+    rig.do(Hold(call_id=call_id), KIOSK)
+    rig.take_over(estate=estate_of(rig))
+    rig.kinds()
+    rig.do(Mute(call_id=call_id), KIOSK)
+    assert [(each.muted, each.held) for _, each in rig.commands if isinstance(each, ShapeMedia)] == [
+        (True, True)
+    ]
 
 
 def test_the_far_ends_hang_up_reaches_the_successor() -> None:

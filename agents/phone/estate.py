@@ -95,6 +95,7 @@ def _restore(term: Term, record: CallRecord, legacy: Legacy) -> bool:
         return False
     record.change(state=CallState.ANSWERED)
     record.local_sdp, record.remote_sdp = legacy.local_sdp, legacy.remote_sdp
+    record.told_muted, record.told_held = record.view.muted, record.view.held
     return True
 
 
