@@ -160,6 +160,16 @@ def test_a_holder_that_was_succeeded_knows_it_at_once(tmp_path: Path) -> None:
         lease.release()
 
 
+def test_a_holder_whose_successor_was_stopped_before_it_tidied_up_knows_it_all_the_same(
+    tmp_path: Path,
+) -> None:
+    lease = FileLease(tmp_path, "a")
+    lease.try_take(1, boottime() + 1)
+    (tmp_path / "leader.2").touch()
+    assert not lease.is_held()
+    lease.release()
+
+
 def test_a_renewal_moves_the_deadline_that_others_see(tmp_path: Path) -> None:
     lease = FileLease(tmp_path, "a")
     lease.try_take(1, 10.0)
