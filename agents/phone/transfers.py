@@ -14,8 +14,9 @@ from shared.messages import CallState, Cause, CompleteTransfer, Request, Transfe
 from .calls import CallRecord
 from .term import Term
 
-#: Seconds that a transfer may take: its target rings for so long.
-_RESULT_TIME = 30.0
+#: Seconds after which nothing more is expected of a transfer: a service reports on it for about a minute.
+#: Whoever asked has stopped waiting before, with the outcome unknown: a target that rings may still answer.
+_RESULT_TIME = 70.0
 #: Seconds that the service has to hang up after a transfer that succeeded.
 _FAREWELL_TIME = 2.0
 
