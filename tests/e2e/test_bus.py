@@ -37,7 +37,7 @@ Context = zmq.Context[zmq.Socket[bytes]]
 
 
 def with_sockets(story: Callable[[Context, str], Coroutine[Any, Any, None]]) -> None:
-    """Run ``story`` with a context and the beginning of ipc paths; a socket left open would hang its end."""
+    """Run ``story`` with a context and the beginning of ipc paths. It must close its sockets."""
 
     async def main() -> None:
         with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory:
@@ -45,8 +45,10 @@ def with_sockets(story: Callable[[Context, str], Coroutine[Any, Any, None]]) -> 
             try:
                 async with asyncio.timeout(20):
                     await story(context, f"ipc://{directory}/")
-            finally:
-                await asyncio.to_thread(context.term)
+            except BaseException:
+                context.destroy(linger=0)
+                raise
+            await asyncio.to_thread(context.term)
 
     asyncio.run(main())
 
