@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pbx.calls import answer_for
+from agents.pbx.reoffers import answer_for
 from agents.sip.sdp import Sdp
 from shared.errors import SipError
 

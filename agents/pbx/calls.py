@@ -18,9 +18,9 @@ import structlog
 
 from agents.sip.message import Request
 from agents.sip.ringcentral import AgentMessage
-from agents.sip.sdp import Sdp, mirror
 from shared.errors import SipError
 
+from . import infos
 from .accounts import NumberPlan
 from .dialect import Caller, CallName
 from .ledger import Ledger
@@ -28,6 +28,7 @@ from .legs import Leg, Place
 from .messages import obey
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg, ring_phone
 from .phones import Phone
+from .reoffers import answer_for, fragment
 from .robots import Robot, Robots
 from .settings import SimulatorSettings
 from .views import CallView
@@ -92,6 +93,9 @@ class Call:
     transfer: "Transfer | None" = None
     """What is being done about a REFER in it."""
 
+    recordings: int = 0
+    """How many times it was recorded."""
+
     anchors: "dict[str, Anchor]" = field(default_factory=dict)
     """By leg: where the service itself has the other end of its sound, after a transfer of phones."""
 
@@ -112,6 +116,10 @@ class Call:
 
     def route(self, dialled: str) -> None:
         """Ring whoever has the number ``dialled``; refuse the caller if nobody has it."""
+        parked = self.switch.transfers.lot.take(dialled)
+        if parked is not None:
+            self._pick_up(parked)
+            return
         route = self.switch.plan.route(dialled)
         if route.kind == "bad" or not self._offer:
             self._refuse(route.status or 488, f"cannot call {dialled}")
@@ -174,7 +182,7 @@ class Call:
             leg.reanswer(491, "")
             return
         before = self._sounds[leg.name]
-        is_same_place = _fragment(before.text) == _fragment(sdp)
+        is_same_place = fragment(before.text) == fragment(sdp)
         before.text = sdp
         if is_same_place and isinstance(other, PhoneLeg):
             self._answer_here(leg, other, sdp)
@@ -198,6 +206,12 @@ class Call:
         """Do what a ringing phone wants."""
         if leg in self.callees and self.far is None:
             obey(self, leg, message)
+
+    def informed(self, leg: PhoneLeg, body: str) -> None:
+        """Do what a phone wants in the call, and tell it."""
+        answer = infos.obey(self, leg, body)
+        if answer is not None:
+            leg.inform(answer)
 
     def ended(self, leg: Leg, reason: str) -> None:
         """End the other end with this one. A caller's end is the call's; a callee's only if it answered."""
@@ -300,6 +314,19 @@ class Call:
         if not self.callees and not self._lost and not self._over:
             self._refuse(480, "nobody is registered")
 
+    def _pick_up(self, parked: Leg) -> None:
+        """Connect the caller with somebody whose call this is from now on."""
+        self.callees.append(parked)
+        self._adopt(parked, "")
+
+        def done(status: int, sdp: str) -> None:
+            if status < 300:
+                self.answered(parked, sdp)
+            else:
+                self._refuse(480, "the parked call cannot be connected")
+
+        self.renegotiate(parked, self._offer, done)
+
     def _ring(self, phone: Phone) -> None:
         try:
             leg = ring_phone(phone, self.name, self.who, self._offer)
@@ -360,27 +387,3 @@ class Call:
 
     def _record(self, event: str, **facts: Any) -> None:
         self.switch.ledger.record(event, call=self.call, **facts)
-
-
-def answer_for(description: str, offer: str, raised_by: int) -> str:
-    """Return the answer to ``offer`` that keeps the sound of ``description`` where it is.
-
-    ``description`` is what the other end last said; its version is raised by ``raised_by``. The direction is
-    the offer's, seen from the other side. An open DTLS role (actpass) is settled by what the offerer has.
-
-    Raises:
-        SipError: If one of the two cannot be read.
-    """
-    asked, known = Sdp.parse(offer), Sdp.parse(description)
-    answer = known.with_version(known.version + raised_by).with_direction(mirror(asked.direction))
-    role = {"active": "passive", "passive": "active"}.get(asked.attribute("setup") or "", "active")
-    lines = tuple(f"a=setup:{role}" if line == "a=setup:actpass" else line for line in answer.lines)
-    return Sdp(lines).encode()
-
-
-def _fragment(description: str) -> str | None:
-    """Return the ICE user fragment of a description; None if there is none, or it cannot be read."""
-    try:
-        return Sdp.parse(description).attribute("ice-ufrag")
-    except SipError:
-        return None

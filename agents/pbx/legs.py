@@ -26,6 +26,7 @@ class Leg(Protocol):
 
     name: str
     number: str
+    ends: "Ends | None"
 
     def ring(self, offer: str) -> None:
         """Call this end, as a callee's."""
@@ -75,6 +76,9 @@ class Ends(Protocol):
 
     def commanded(self, leg: "PhoneLeg", message: AgentMessage) -> None:
         """This end's phone rings, and wants something else than to answer."""
+
+    def informed(self, leg: "PhoneLeg", body: str) -> None:
+        """This end's phone wants something done in the call (INFO)."""
 
     def ended(self, leg: Leg, reason: str) -> None:
         """This end is over, by its own doing: hung up, gave up, or lost."""

@@ -105,6 +105,15 @@ class PhoneLeg:
         self.adrift_until = None
         self._do(lambda now: self._sessions.hangup(self.session_id, now, headers=headers, status=480))
 
+    def inform(self, body: str) -> None:
+        """Send an INFO with JSON."""
+        headers = [("Content-Type", "application/json;charset=utf-8")]
+        self._do(
+            lambda now: self._sessions.request_in_dialog(
+                self.session_id, "INFO", now, headers=headers, body=body
+            )
+        )
+
     def give_up(self, reason: str) -> None:
         """Tell the phone, which rings, that the service goes on with the call (Cmd 9); then CANCEL."""
         self.phone.tell(self.call_id, Command.SESSION_CLOSE, then=lambda: self.end(reason))
@@ -246,6 +255,8 @@ class PhoneLeg:
             return
         known = request.method in ("INFO", "MESSAGE", "NOTIFY", "OPTIONS")
         self._respond(event, 200 if known else 501)
+        if request.method == "INFO" and self.ends is not None:
+            self.ends.informed(self, request.body)
 
     def _respond(self, event: sip.DialogRequestReceived, status: int) -> None:
         response = make_response(event.request, status)

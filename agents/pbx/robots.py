@@ -147,6 +147,18 @@ class Robot:
         if self._source is not None:
             self._source.start_over()
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its call is being recorded."""
+        return self._sink is not None and self._sink.is_recorded
+
+    def record(self, path: Path | None) -> None:
+        """Record both ways of its call into a WAV file from now on; None ends that."""
+        from agents.media.files import WavSink
+
+        if self._sink is not None:
+            self._sink.record(WavSink(path) if path is not None else None)
+
     async def close(self) -> None:
         """Release media and files; harmless twice."""
         media, self._media = self._media, None
@@ -246,7 +258,7 @@ class Robot:
 
         if self._source is None or self._sink is None:
             self._source = Mouth(lambda: WavSource(self._play, on_end=self._said))
-            self._sink = Ear(WavSink(self._recording))
+            self._sink = Ear(WavSink(self._recording), self._source)
         if self._media is None:
             self._media = WebRtcSession(
                 self._source,

@@ -22,6 +22,7 @@ from shared.errors import CallFailed, SharedlineError, SipError
 from .bridge import Anchor, make_bridge
 from .calls import Call
 from .dialect import CallName
+from .infos import Lot
 from .legs import Leg
 from .phone_leg import PhoneLeg
 from .robots import Robot
@@ -55,6 +56,7 @@ class Transfers:
 
     def __init__(self, service: "Simulator") -> None:
         self._service = service
+        self.lot = Lot()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()  # of them, those that wait for somebody
 
@@ -96,6 +98,14 @@ class Transfers:
     def bridge(self, name: str) -> tuple[Anchor, Anchor]:
         """Return the two ends of new sound through the service."""
         return make_bridge(name, self._service.settings, self._start)
+
+    def flip(self, call: Call, leg: PhoneLeg, far: Leg, target: str) -> None:
+        """Have ``target`` talk with ``far`` when it answers; the phone of ``leg`` hangs up by itself."""
+        facts = {"call": call.call, "leg": leg.name, "call_id": leg.sip_call_id, **leg.phone.facts()}
+        facts["number"] = target
+        flip = Flip(self._service, self, call, leg, far, ReferTo(target), facts)
+        call.transfer = flip
+        flip.task = self.spawn(flip.run())
 
     async def close(self) -> None:
         """Give up what is under way, and wait until its sound is closed."""
@@ -298,6 +308,16 @@ class Transfer:
 
     async def _notify(self, status: int, reason: str) -> None:
         await _told(lambda then: self._leg.notify(status, reason, then))
+
+
+class Flip(Transfer):
+    """A blind transfer that the phone asked for by INFO: it is told nothing, and its call stays."""
+
+    async def _notify(self, status: int, reason: str) -> None: ...
+
+    async def _done(self, far: Leg, target: Leg) -> None:
+        self._service.record("TRANSFERRED", **self._facts)
+        self._introduce(far, target)
 
 
 async def _told(ask: Callable[[Callable[[], None]], None]) -> None:

@@ -548,3 +548,73 @@ def test_a_reply_is_answered_by_the_callers_keys(
         await dialled.until("disposed")
 
     play(browser, tmp_path, story)
+
+
+# -- what is asked for in a call by INFO
+
+
+@both_sdks
+def test_a_call_is_recorded_both_ways(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        phone = await stage.phone(sdk)
+        call = await phone.call("199")
+        await (await call.until("answered")).listen()
+        assert (await call.act("stopRecording"))["code"] == 1
+        assert await call.act("startRecording") == {"code": 0, "description": "Succeeded"}
+        assert (await call.act("startRecording"))["code"] == 1
+        await call.hears(MARKS[1], seconds=0.2)
+        assert (await call.act("stopRecording"))["code"] == 0
+        await call.act("hangup")
+
+    play(browser, tmp_path, story)
+    [recording] = (tmp_path / "recordings").glob("c*.wav")
+    assert find_tone(read_wav(recording), MARKS[1]) is not None
+    assert len(seconds_of(str(recording), BEEP)) > 3
+
+
+@both_sdks
+def test_a_parked_call_is_picked_up_elsewhere(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        robot, _phone, call = await inbound(stage, sdk)
+        await call.hears(GREETING_MARK, seconds=0.1)
+        parked = await call.act("park")
+        assert parked == {"code": 0, "description": "Succeeded", "park extension": "801"}
+        await call.until("disposed")
+        assert (await stage.control.robot(robot.id)).state == "answered"
+        before = (await stage.control.robot(robot.id)).seconds
+
+        other = await stage.phone(NEW, "other", "101")
+        dialled = await other.call("*801")
+        await dialled.until("answered")
+        await eventually(lambda: heard_after(robot, before))
+        await stage.control.hang_up(robot.id)
+        await dialled.until("disposed")
+
+    async def heard_after(robot: RobotView, before: float) -> bool:
+        return any(at > before for at in seconds_of(robot.recording, BEEP))
+
+    play(browser, tmp_path, story)
+
+
+@both_sdks
+def test_a_call_is_flipped_to_another_phone(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        robot, _phone, call = await inbound(stage, sdk)
+        await call.hears(GREETING_MARK, seconds=0.1)
+        other = await stage.phone(NEW, "other", "101")
+        flipped = await call.act("flip", "16505550101")
+        assert (flipped["code"], flipped["number"], flipped["target"]) == (0, "+16505550101", "16505550101")
+        arrived = await other.arrived()
+        await arrived.act("answer")
+        await arrived.listen()
+        await stage.simulator.wait_for(lambda entry: entry.event == "TRANSFERRED")
+        await call.act("hangup")
+        before = (await stage.control.robot(robot.id)).seconds
+        await eventually(lambda: heard_after(robot, before))
+        await arrived.act("hangup")
+        await stage.ended(robot)
+
+    async def heard_after(robot: RobotView, before: float) -> bool:
+        return any(at > before for at in seconds_of(robot.recording, BEEP))
+
+    play(browser, tmp_path, story)
