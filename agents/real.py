@@ -18,6 +18,7 @@ import zmq
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
 from shared.election import Endpoints
+from shared.errors import MessageError
 from shared.messages import (
     Attach,
     Detach,
@@ -39,7 +40,17 @@ from .bus import ActionServer, Publisher
 from .bus.action_server import Peer
 from .line import SipLine
 from .obituary import Obituary
-from .phone import AnswerAction, CommandHost, DropLine, Effect, Estate, PhoneCore, SendSip, TellWindow
+from .phone import (
+    AnswerAction,
+    CommandHost,
+    DropLine,
+    Effect,
+    Estate,
+    PhoneCore,
+    SendSip,
+    TellWindow,
+    decode_estate,
+)
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -53,8 +64,9 @@ _SUCCESSION_TIME = 0.5
 class Office:
     """All that a real agent is given at its promotion.
 
-    ``may_act`` is asked before each external effect; ``deposed`` is called once, when it first says no.
-    ``offer`` lets another process take over, and leaves us in office until one does.
+    ``estate`` is the frame that the leader before left behind, empty if there is none. ``may_act`` is asked
+    before each external effect; ``deposed`` is called once, when it first says no. ``offer`` lets another
+    process take over, and leaves us in office until one does.
     """
 
     group: str
@@ -65,7 +77,7 @@ class Office:
     sip_instance_id: str
     settings: Settings
     seed: Snapshot | None
-    estate: Estate | None
+    estate: bytes
     may_act: Callable[[], bool]
     offer: Callable[[], None]
     deposed: Callable[[], None]
@@ -325,8 +337,18 @@ def _make_core(office: Office) -> PhoneCore:
         sip_instance_id=office.sip_instance_id,
         settings=office.settings,
         seed=office.seed,
-        estate=office.estate,
+        estate=_read_estate(office.estate),
         new_id=partial(secrets.token_hex, 8),
         now=now,
         wall_offset=wall() - now,
     )
+
+
+def _read_estate(frame: bytes) -> Estate | None:
+    if not frame:
+        return None
+    try:
+        return decode_estate(frame)
+    except MessageError as exc:
+        log.warning("estate.undecodable", error=str(exc))
+        return None

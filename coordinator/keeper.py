@@ -1,20 +1,22 @@
 """The process' phone thread: it stands for election, and runs the real phone while this process leads.
 
 One loop does both, on purpose: a loop that hangs renews no lease, so it is passed over and fenced off.
+
+The *heir* prepares for its promotion: it imports the real phone and reads whom to trust. The other windows do
+not, which keeps them small; should they have to lead all the same, it takes them a tenth of a second longer.
 """
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 import zmq
 
 from agents.bus import Subscriber
-from agents.phone import Estate, decode_estate
-from agents.real import Office, RealAgent
-from agents.sip.transport import tls_context
 from shared.actor import ActorThread
 from shared.clock import boottime
 from shared.config import Account, Settings
@@ -24,7 +26,13 @@ from shared.messages import Snapshot
 
 from .lease import Lease, Vacant
 
+if TYPE_CHECKING:
+    from agents.real import RealAgent
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: How long the others let the heir go first. It is prepared, and needs about as long to bind its sockets.
+_PATIENCE = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +57,9 @@ class Keeper:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], candidacy: Candidacy) -> None:
         self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
         self._agent: RealAgent | None = None
-        self._heirloom: Subscriber[Estate] | None = None
-        self._estate: Estate | None = None  # what the leader whom we follow would leave behind
+        self._heirloom: Subscriber[bytes] | None = None
+        self._estate = b""  # what the leader whom we follow would leave behind
+        self._is_heir = self._is_prepared = False
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -70,7 +79,6 @@ class Keeper:
         )
         try:
             self._step()
-            await self._prepare()
             await asyncio.Event().wait()
         finally:
             self._is_closing = True
@@ -82,11 +90,17 @@ class Keeper:
             await asyncio.gather(*self._ending)
             self._lease.release()
 
-    async def _prepare(self) -> None:
-        """Do before a promotion what would delay it."""
-        if self._candidacy.is_candidate:
-            with contextlib.suppress(AccountError):  # the line will say it when it matters
-                await asyncio.to_thread(tls_context, self._candidacy.account)
+    def heir_changed(self, heir: str) -> None:
+        """Take from the window who shall lead next. May be called from any thread."""
+        self._thread.post(self._heir_changed, heir == self._candidacy.instance)
+
+    def _heir_changed(self, is_heir: bool) -> None:
+        self._is_heir = is_heir
+        if is_heir and not self._is_prepared:
+            self._is_prepared = True
+            task = asyncio.create_task(asyncio.to_thread(_prepare, self._candidacy.account), name="prepare")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
@@ -153,10 +167,12 @@ class Keeper:
         self._thread.post(self._died, epoch)
 
     def _died(self, epoch: int) -> None:
-        self._election.died(epoch, boottime())
+        self._election.died(epoch, boottime(), patience=0.0 if self._is_heir else _PATIENCE)
         self._step()
 
     def _promote(self, epoch: int) -> None:
+        from agents.real import Office, RealAgent  # a third of a window's memory: see the module's docstring
+
         candidacy = self._candidacy
         endpoints = self._lease.endpoints(epoch)
         office = Office(
@@ -183,14 +199,14 @@ class Keeper:
         """Keep at hand what the leader would leave behind, if we may be its successor."""
         self._stop_expecting()
         if self._candidacy.is_candidate and not self._is_closing:
-            self._heirloom = Subscriber(self._context, endpoints.estate, decode_estate, self._inherit)
+            self._heirloom = Subscriber(self._context, endpoints.estate, bytes, self._inherit)
 
     def _stop_expecting(self) -> None:
         if self._heirloom is not None:
             self._heirloom.close()
             self._heirloom = None
 
-    def _inherit(self, estate: Estate) -> None:
+    def _inherit(self, estate: bytes) -> None:
         self._estate = estate
 
     def _renew(self, deadline: float) -> None:
@@ -214,3 +230,12 @@ class Keeper:
             task = asyncio.create_task(agent.abandon(), name="abandon")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
+
+
+def _prepare(account: Account) -> None:
+    """Do before a promotion what would delay it."""
+    from agents.sip.transport import tls_context
+
+    importlib.import_module("agents.real")
+    with contextlib.suppress(AccountError):  # the line will say it when it matters
+        tls_context(account)

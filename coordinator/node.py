@@ -42,8 +42,13 @@ class Node:
         self._group, self._account, self._settings = group, account, settings
         self._candidate, self._load_media = candidate, media
         self._window = Window(
-            instance=secrets.token_hex(4), name=name, pid=os.getpid(), media=media is not None
+            instance=secrets.token_hex(4),
+            name=name,
+            pid=os.getpid(),
+            media=media is not None,
+            candidate=candidate,
         )
+        self._heir = ""
         self._host: MediaHost | None = None
 
     async def __aenter__(self) -> Self:
@@ -103,6 +108,10 @@ class Node:
 
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
+        snapshot = self._agent.snapshot
+        if snapshot is not None and (heir := snapshot.heir()) != self._heir:
+            self._heir = heir
+            self._keeper.heir_changed(heir)
 
     def _follow(self, holder: Holder) -> None:
         self._loop.call_soon_threadsafe(self._agent.follow, holder)

@@ -6,8 +6,6 @@ Settings come from, later wins: the defaults below, a TOML file (``$SHAREDLINE_C
 
 import os
 import re
-import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +75,7 @@ def _default_dirs(environ: Mapping[str, str]) -> dict[str, Any]:
     if runtime and Path(runtime).is_dir():
         runtime_dir = Path(runtime) / "sharedline"
     else:
-        runtime_dir = Path(tempfile.gettempdir()) / f"sharedline-{os.getuid()}"
+        runtime_dir = Path(environ.get("TMPDIR") or "/tmp") / f"sharedline-{os.getuid()}"  # noqa: S108 - 0700
     state = environ.get("XDG_STATE_HOME")
     state_dir = (Path(state) if state else home / ".local" / "state") / "sharedline"
     return {"runtime_dir": runtime_dir, "state_dir": state_dir}
@@ -91,10 +89,12 @@ def _config_file(environ: Mapping[str, str]) -> Path:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib  # few have such a file, and every window is small
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"cannot read the settings in {path}: {exc}") from exc
 
@@ -103,8 +103,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 class Account:
     """One phone extension: what the service's ``sip-provision`` answer calls a sipInfo.
 
-    ``outbound_proxy`` is ``host:port``; ``ca_file`` is one more authority to trust, for a service
-    with certificates of its own.
+    ``outbound_proxy`` is ``host:port``; ``ca_file`` is the only authority to trust, for a service with
+    certificates of its own; None: those of the system.
     """
 
     authorization_id: str

@@ -119,11 +119,18 @@ class Election:
         if holder.deadline <= now:
             self._try_next(now)
 
-    def died(self, epoch: int, now: float) -> None:
-        """Record that the lock of ``epoch`` opened: its holder died or let go."""
+    def died(self, epoch: int, now: float, *, patience: float = 0.0) -> None:
+        """Record that the lock of ``epoch`` opened: its holder died or let go.
+
+        ``patience`` is how long to let another process go first: where fifty try at once, they stand in each
+        other's way.
+        """
         if epoch != self.epoch or self.is_leader:
             return
-        self.vacant(epoch, now)
+        if patience > 0.0:
+            self.holder, self._deadline = None, now + patience
+        else:
+            self.vacant(epoch, now)
 
     def granted(self, epoch: int, now: float) -> None:
         """Record that the lease of ``epoch`` is ours."""

@@ -391,3 +391,29 @@ def test_a_leader_that_slept_through_its_deadline_sends_nothing_more() -> None:
     assert world.acts[-1] == world.nodes[new].led > 1
     world.settle(0.2)
     assert not world.nodes[old].led
+
+
+def test_a_candidate_with_patience_lets_another_go_first_and_tries_if_none_does() -> None:
+    election = Election(now=10.0)
+    election.held(holder(1, deadline=11.0), 10.0)
+    election.effects()
+
+    election.died(1, 10.5, patience=0.005)
+    assert election.effects() == []
+    assert election.next_deadline() == 10.505
+    election.tick(10.505)
+    assert election.effects() == [Look()]
+    election.vacant(1, 10.506)
+    assert election.effects() == [TryLease(2)]
+
+
+def test_a_candidate_with_patience_follows_whoever_was_faster() -> None:
+    election = Election(now=10.0)
+    election.held(holder(1, deadline=11.0), 10.0)
+    election.died(1, 10.5, patience=0.005)
+    election.tick(10.505)
+    election.effects()
+
+    successor = holder(2, deadline=11.5)
+    election.held(successor, 10.506)
+    assert election.effects() == [Follow(successor)]

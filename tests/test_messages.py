@@ -160,3 +160,15 @@ def test_a_snapshot_of_fifty_calls_and_windows_fits_into_a_frame() -> None:
         Window(instance=f"{number:08x}", name="n" * 64, pid=number, media=True) for number in range(200)
     )
     assert len(encode(snapshot(1, 1, *calls, windows=windows))) < MAX_FRAME_BYTES / 4
+
+
+def test_the_heir_is_the_first_window_that_may_lead_and_does_not() -> None:
+    windows = (
+        Window(instance="leader", name="", pid=1),
+        Window(instance="wall", name="", pid=2, candidate=False),
+        Window(instance="desk", name="", pid=3),
+        Window(instance="kiosk", name="", pid=4),
+    )
+    state = Snapshot(version=Version(1, 1), group="g", leader="leader", windows=windows)
+    assert state.heir() == "desk"
+    assert Snapshot(version=Version(1, 1), group="g", leader="leader", windows=windows[:2]).heir() == ""

@@ -2,8 +2,8 @@
 
 It goes to candidates only, over a socket of its own: an SDP holds the passwords of the call's sound, and no
 window needs it. The leader publishes it before the messages that it describes leave, so a successor is hardly
-ever behind the service; sequence numbers are advanced all the same (RFC 3261 §12.2.1.1 wants them to rise, not
-to be consecutive).
+ever behind the service; sequence numbers are advanced all the same: they must rise, not be consecutive
+(RFC 3261 §12.2.1.1).
 """
 
 import msgspec

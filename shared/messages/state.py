@@ -90,6 +90,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     pid: int
     media: bool = False  # whether it can host the sound of a call
+    candidate: bool = True  # whether it may lead
 
 
 class RegistrationState(StrEnum):
@@ -141,6 +142,11 @@ class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=Tr
     windows: tuple[Window, ...] = ()
     calls: tuple[Call, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+
+    def heir(self) -> str:
+        """Return the instance that should lead next: of the others that may, the one that joined first."""
+        others = (window for window in self.windows if window.candidate and window.instance != self.leader)
+        return next((window.instance for window in others), "")
 
     def call(self, call_id: str) -> Call | None:
         """Return the call of this id, or None."""
