@@ -5,6 +5,7 @@
 
 * pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`, :mod:`.salvage`; :mod:`.accounts` (numbers)
 * :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
+* :mod:`.messages`, :mod:`.infos`: what phones want besides, through the two channels of the real service
 * :mod:`.transfers`, :mod:`.standin`, :mod:`.bridge`: calls whose ends change, and sound between two phones
 * shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` and :mod:`.ears` (sound)
   and :mod:`.ledger` (file)

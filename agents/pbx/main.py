@@ -43,6 +43,7 @@ def run(options: Options) -> int:
             control_port=options.control_port,
             domain=options.domain,
             extensions=tuple(Extension.parse(text) for text in options.extensions) or DEFAULT_EXTENSIONS,
+            media_addresses=options.media_addresses or ("127.0.0.1",),
         )
         asyncio.run(serve(settings))
     except ConfigError as exc:

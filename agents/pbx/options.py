@@ -7,13 +7,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options as given. ``extensions`` are texts such as ``101:16505550101``; none: two by default."""
+    """The options as given. ``extensions`` are texts such as ``101:16505550101``; none: two by default.
+
+    No ``media_addresses``: loopback.
+    """
 
     directory: Path
     wss_port: int = 0
     control_port: int = 0
     domain: str = "sip.test"
     extensions: tuple[str, ...] = ()
+    media_addresses: tuple[str, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +36,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="EXT:NUMBER",
         help="an extension and its direct number; may be repeated (default: 101:16505550101 102:16505550102)",
     )
+    parser.add_argument(
+        "--media-address",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="an address of this machine for the sound of robots; may be repeated (default: 127.0.0.1)",
+    )
 
 
 def read_options(given: argparse.Namespace) -> Options:
@@ -42,4 +53,5 @@ def read_options(given: argparse.Namespace) -> Options:
         control_port=given.control,
         domain=given.domain,
         extensions=tuple(given.extension),
+        media_addresses=tuple(given.media_address),
     )

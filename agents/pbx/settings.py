@@ -1,5 +1,7 @@
 """What can be set at the simulated service, and every default. Times are seconds."""
 
+import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,16 @@ class Extension:
 
 def _is_number(text: str, shortest: int, longest: int) -> bool:
     return text.isascii() and text.isdecimal() and shortest <= len(text) <= longest
+
+
+def _check_own(address: str) -> None:
+    """Raise :exc:`ConfigError` unless sound can be sent from ``address``."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"bad media address {address!r}: it is not one of this machine's") from exc
 
 
 DEFAULT_EXTENSIONS = (Extension("101", "16505550101"), Extension("102", "16505550102"))
@@ -83,7 +95,8 @@ class SimulatorSettings:
     robot_answer_delay: float = 0.2
 
     media_addresses: tuple[str, ...] | None = ("127.0.0.1",)
-    """Where robots send and receive sound; None: on all addresses of this machine."""
+    """Addresses of this machine on which robots send and receive sound; None: all. Phones on this machine,
+    browsers among them, reach 127.0.0.1 whatever address they send from."""
 
     idle_time: float = 30.0
     """A connection on which nobody is registered is closed when it has said nothing for so long."""
@@ -110,6 +123,10 @@ class SimulatorSettings:
             values = [getattr(extension, name) for extension in self.extensions]
             if len(set(values)) != len(values):
                 raise ConfigError(f"bad extensions: two have the same {name.replace('_', ' ')}")
+        for address in self.media_addresses or ():
+            _check_own(address)
+        if self.media_addresses == ():
+            raise ConfigError("no media address: name at least one, for example 127.0.0.1")
         if not self.extensions:
             raise ConfigError("no extensions: name at least one, for example 101:16505550101")
         labels = self.domain.split(".")
