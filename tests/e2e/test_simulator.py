@@ -279,6 +279,27 @@ def test_numbers_that_lead_nowhere_end_with_a_status_after_the_183(tmp_path: Pat
     simulate(tmp_path, story)
 
 
+@pytest.mark.parametrize("uri", ["nonsense", "sip:a<b@sip.test", "sip:199@host:99999", ":"])
+def test_an_invite_whose_request_uri_cannot_be_read_is_a_bad_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with phone_of(simulator) as phone:
+            send = phone.socket.send
+
+            async def torn(frame: str) -> None:
+                await send(frame.replace("INVITE sip:199@sip.test SIP", f"INVITE {uri} SIP"))
+
+            with monkeypatch.context() as patch:
+                patch.setattr(phone.socket, "send", torn)
+                await dial(phone, "199")
+                assert (await phone.wait(SessionEnded)).status == 400
+            await dial(phone, "78654")
+            assert (await phone.wait(SessionEnded)).status == 486
+
+    assert [entry.number for entry in of(simulate(tmp_path, story), "CALL_STARTED")] == ["78654"]
+
+
 def test_one_extension_calls_another_and_holds_without_the_far_end_noticing(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         async with phone_of(simulator, "101") as alice, phone_of(simulator, "102") as bob:
