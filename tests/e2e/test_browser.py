@@ -529,12 +529,7 @@ def test_a_ringing_call_is_sent_elsewhere(
 
 
 @both_sdks
-@pytest.mark.parametrize(
-    ("keys", "response", "number"), [("13", "1", ""), ("4", "2", ""), ("516505550188#1", "3", "16505550188")]
-)
-def test_a_reply_is_answered_by_the_callers_keys(
-    browser: Browser, tmp_path: Path, sdk: str, keys: str, response: str, number: str
-) -> None:
+def test_a_reply_is_answered_by_the_callers_keys(browser: Browser, tmp_path: Path, sdk: str) -> None:
     async def story(stage: Stage) -> None:
         phone, call, dialled = await rung(stage, sdk)
         await call.act("startReply")
@@ -542,9 +537,9 @@ def test_a_reply_is_answered_by_the_callers_keys(
         await call.until("disposed")
         await (await dialled.until("answered")).listen()
         await dialled.hears(1050, seconds=0.1)
-        await dialled.act("sendDtmf", keys)
+        await dialled.act("sendDtmf", "516505550188#1")
         answer = await asking
-        assert (answer["Sts"], answer["Resp"], answer["ExtNfo"]) == ("0", response, number)
+        assert (answer["Sts"], answer["Resp"], answer["ExtNfo"]) == ("0", "3", "16505550188")
         await dialled.until("disposed")
 
     play(browser, tmp_path, story)
