@@ -78,6 +78,7 @@ class Office:
     settings: Settings
     seed: Snapshot | None
     estate: bytes
+    predecessor_died: bool
     may_act: Callable[[], bool]
     offer: Callable[[], None]
     deposed: Callable[[], None]
@@ -338,6 +339,7 @@ def _make_core(office: Office) -> PhoneCore:
         settings=office.settings,
         seed=office.seed,
         estate=_read_estate(office.estate),
+        predecessor_died=office.predecessor_died,
         new_id=partial(secrets.token_hex, 8),
         now=now,
         wall_offset=wall() - now,

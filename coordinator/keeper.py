@@ -33,6 +33,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: How long the others let the heir go first. It is prepared, and needs about as long to bind its sockets.
 _PATIENCE = 0.005
+#: How long leaving may take: the farewell, and a service that does not answer to it.
+_LEAVING_TIME = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Keeper:
         self._heirloom: Subscriber[bytes] | None = None
         self._estate = b""  # what the leader whom we follow would leave behind
         self._is_heir = self._is_prepared = False
+        self._predecessor_died = False  # or it was passed over, and its process lives
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -69,7 +72,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Leave politely: end our term if we lead, let go of the lease, and end the thread."""
-        await self._thread.stop()
+        await self._thread.stop(_LEAVING_TIME)
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,6 +141,7 @@ class Keeper:
             case TryLease(epoch):
                 self._try(epoch)
             case Follow(holder):
+                self._predecessor_died = False
                 self._lease.watch(holder.epoch, self._opened)
                 self._candidacy.follow(holder)
                 self._expect_estate(holder.endpoints)
@@ -167,6 +171,7 @@ class Keeper:
         self._thread.post(self._died, epoch)
 
     def _died(self, epoch: int) -> None:
+        self._predecessor_died = True
         self._election.died(epoch, boottime(), patience=0.0 if self._is_heir else _PATIENCE)
         self._step()
 
@@ -185,6 +190,7 @@ class Keeper:
             settings=candidacy.settings,
             seed=candidacy.seed(),
             estate=self._estate,
+            predecessor_died=self._predecessor_died,
             may_act=self._lease.is_held,
             offer=self._lease.offer,
             deposed=self._deposed_soon,

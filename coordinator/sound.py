@@ -2,18 +2,14 @@
 
 import ipaddress
 from collections.abc import Callable
-
-import structlog
+from functools import partial
 
 from agents.media.base import MediaSession, StateCallback
 from agents.media.host import SessionFactory
-from agents.media.specs import default_specs, parse_sink, parse_source, preload
-from agents.media.specs import open_session as make_session
+from agents.media.specs import open_session, parse_sink, parse_source, preload
 from shared.config import Account
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-DEFAULT = "default"
+_FILES = ("wav:", "loop:")
 
 
 def sound_loader(account: Account, microphone: str, loudspeaker: str) -> Callable[[], SessionFactory]:
@@ -21,41 +17,35 @@ def sound_loader(account: Account, microphone: str, loudspeaker: str) -> Callabl
 
     Args:
         account: Says where the service is, and so on which addresses sound can reach it.
-        microphone: ``device[:NAME]``, ``wav:FILE``, ``tone:HZ``, ``silence`` or ``default``.
-        loudspeaker: ``device[:NAME]``, ``wav:FILE``, ``none`` or ``default``.
+        microphone: A source as in :mod:`agents.media.specs`.
+        loudspeaker: A sink as in the same.
 
     Raises:
         ConfigError: If one of them is none of these.
+        MediaError: If ``microphone`` is a file that cannot be played.
     """
-    for spec, parse in ((microphone, parse_source), (loudspeaker, parse_sink)):
-        if spec != DEFAULT:
-            parse(spec)
+    open_source = parse_source(microphone)
+    parse_sink(loudspeaker)
+    if microphone.startswith(_FILES):
+        open_source().close()  # better now than when the first call is answered
     addresses = _addresses(account)
 
     def load() -> SessionFactory:
         preload()  # aiortc: most of a window's memory and start-up
-        source, sink = _devices(microphone, loudspeaker)
-
-        def open_session(on_state: StateCallback) -> MediaSession:
-            return make_session(
-                source, sink, addresses=addresses, stun_servers=account.stun_servers, on_state=on_state
-            )
-
-        return open_session
+        return partial(_open, microphone, loudspeaker, addresses, account.stun_servers)
 
     return load
 
 
-def _devices(microphone: str, loudspeaker: str) -> tuple[str, str]:
-    """Put the machine's devices, or silence and one notice, where the user said nothing."""
-    if DEFAULT not in (microphone, loudspeaker):
-        return microphone, loudspeaker
-    defaults = default_specs()
-    if defaults.notice:
-        log.warning("sound.missing", notice=defaults.notice)
-    return (
-        defaults.source if microphone == DEFAULT else microphone,
-        defaults.sink if loudspeaker == DEFAULT else loudspeaker,
+def _open(
+    microphone: str,
+    loudspeaker: str,
+    addresses: tuple[str, ...] | None,
+    stun_servers: tuple[str, ...],
+    on_state: StateCallback,
+) -> MediaSession:
+    return open_session(
+        microphone, loudspeaker, addresses=addresses, stun_servers=stun_servers, on_state=on_state
     )
 
 

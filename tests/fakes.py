@@ -183,8 +183,8 @@ class Rig:
         self.run()
         return session
 
-    def take_over(self, *, estate: Estate | None) -> None:
-        """Let the leader's process die, and the kiosk lead with what was left to it."""
+    def take_over(self, *, estate: Estate | None, predecessor_died: bool = True) -> None:
+        """Let the leader's process die or be passed over, and the kiosk lead with what was left to it."""
         seed, self.epoch = self.snapshot, self.epoch + 1
         self.core = PhoneCore(
             group="front",
@@ -195,6 +195,7 @@ class Rig:
             settings=settings(),
             seed=seed,
             estate=estate,
+            predecessor_died=predecessor_died,
             new_id=self.ids,
             now=self.now,
             wall_offset=1e9,

@@ -3,7 +3,13 @@
 import pytest
 
 from agents.phone import CommandHost, SendSip
-from agents.sip.events import InviteReceived, ReinviteReceived, SessionAnswered, SessionEnded
+from agents.sip.events import (
+    InviteReceived,
+    ReinviteReceived,
+    SessionAnswered,
+    SessionConfirmed,
+    SessionEnded,
+)
 from agents.sip.sdp import Sdp
 from shared.messages import (
     Action,
@@ -25,7 +31,7 @@ from shared.messages import (
     Unmute,
 )
 
-from .fakes import DESK, FAR_HELD, KIOSK, WALL, Rig
+from .fakes import DESK, FAR_ANSWER, FAR_HELD, KIOSK, WALL, Rig
 
 OF_A_CALL = [Answer, Decline, Hangup, Hold, Unhold, Mute, Unmute]
 
@@ -534,3 +540,22 @@ def test_every_action_is_answered_and_its_outcome_travels_in_the_state(action: A
     [outcome] = rig.snapshot.outcomes
     assert outcome.action_id == reply.action_id
     assert (outcome.refused is None) == isinstance(reply, Done)
+
+
+# -- a call without an offer
+
+
+def test_a_call_without_an_offer_gets_ours_and_its_answer_in_the_ack_is_applied() -> None:
+    rig = Rig()
+    rig.ring(sdp="")
+
+    assert isinstance(rig.do(Answer(call_id=rig.call().call_id), KIOSK), Done)
+
+    ok = next(frame for frame in rig.frames if frame.startswith("SIP/2.0 200") and "INVITE" in frame)
+    assert "a=setup:actpass" in ok
+    assert rig.kinds()[0] == "MakeOffer"
+    # The far end of these tests sends its ACK at once, and without an answer.
+    [record] = rig.core._term.calls
+    rig.core._signalling.session_changed(SessionConfirmed(record.session_id, FAR_ANSWER), rig.now)
+    rig.run()
+    assert rig.kinds() == ["ApplyAnswer"]

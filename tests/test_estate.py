@@ -84,6 +84,30 @@ def test_a_call_whose_sound_died_with_its_leader_is_lost() -> None:
     assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.LOST)
 
 
+def test_the_far_end_of_a_call_that_was_lost_is_told_as_soon_as_the_phone_is_registered() -> None:
+    rig, _ = answered_at(DESK)
+    sent = len(rig.frames)
+    rig.take_over(estate=estate_of(rig))
+    methods = [frame.split(" ", 1)[0] for frame in rig.frames[sent:]]
+    assert methods.count("BYE") == 1
+    assert methods.index("BYE") > methods.index("REGISTER")
+
+
+def test_a_call_at_a_leader_that_was_only_too_slow_goes_on() -> None:
+    rig, _ = answered_at(DESK)
+    rig.take_over(estate=estate_of(rig), predecessor_died=False)
+    assert rig.call().state is CallState.ANSWERED
+    assert isinstance(rig.do(Hold(call_id=rig.call().call_id), KIOSK), Done)
+
+
+def test_a_call_at_a_leader_that_stays_silent_is_lost_after_the_presence_time() -> None:
+    rig, _ = answered_at(DESK)
+    rig.take_over(estate=estate_of(rig), predecessor_died=False)
+    rig.wait(2.1)
+    assert rig.call().cause is Cause.LOST
+    assert "BYE" in rig.sip
+
+
 def test_a_call_that_rings_cannot_be_left_to_anybody() -> None:
     rig = Rig()
     rig.ring()

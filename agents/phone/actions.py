@@ -127,7 +127,9 @@ class Actions:
         record = self._ringing_inbound(call_id)
         self._hosts.require(request.instance)
         record.taken_by = request.instance
-        self._hosts.answer(request.instance, record, partial(self._answered, request, record), now)
+        # An INVITE without an offer wants ours in the 200, and answers it in the ACK (RFC 3261 §13.2.1).
+        describe = self._hosts.answer if record.remote_sdp else self._hosts.offer
+        describe(request.instance, record, partial(self._answered, request, record), now)
 
     def _answered(self, request: Request, record: CallRecord, done: MediaDone, now: float) -> None:
         term = self._term

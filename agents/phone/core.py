@@ -5,6 +5,7 @@ what to do, and :meth:`PhoneCore.take_changed` whether windows must be told. The
 the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that timers count suspend too.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from agents.sip.registration import CloseTransport, RegistrationChanged
@@ -14,7 +15,6 @@ from agents.sip.user_agent import Effect as UserAgentEffect
 from shared.config import Account, Settings
 from shared.errors import ActionRefused
 from shared.messages import (
-    CallState,
     Cause,
     MediaChanged,
     MediaDone,
@@ -48,6 +48,7 @@ class PhoneCore:
         sip_instance_id: RFC 5626 instance id that the registration carries, the same for every leader.
         seed: The last snapshot of the leader before, if this process saw one: what its windows show now.
         estate: What that leader left behind, to go on with its calls.
+        predecessor_died: Whether its process is dead, and not only passed over because it was too slow.
         new_id: Makes ids that nobody can guess.
         wall_offset: Unix time minus ``now``, for times that people see.
     """
@@ -66,10 +67,12 @@ class PhoneCore:
         now: float,
         wall_offset: float,
         estate: Estate | None = None,
+        predecessor_died: bool = True,
     ) -> None:
         self._group, self._instance, self._number = group, instance, account.username
         user_agent = UserAgent(account, instance_id=sip_instance_id, new_id=new_id, now=now)
-        windows = tuple(window for window in seed.windows if window.instance != seed.leader) if seed else ()
+        dead = seed.leader if seed and predecessor_died else ""
+        windows = tuple(window for window in seed.windows if window.instance != dead) if seed else ()
         self._term = Term(
             epoch=epoch,
             user_agent=user_agent,
@@ -83,7 +86,7 @@ class PhoneCore:
         self._transfers = Transfers(self._term)
         self._actions = Actions(self._term, self._hosts, self._transfers)
         self._signalling = Signalling(self._term, self._hosts, self._actions, self._transfers)
-        self._going_on = inherit(self._term, seed, estate, now) if seed else []
+        self._inherited = inherit(self._term, seed, estate, now) if seed else []
 
     def snapshot(self, version: Version) -> Snapshot:
         """Return the whole state as windows may see it."""
@@ -261,9 +264,15 @@ class PhoneCore:
         self._term.effects.append(TellWindow(request.instance, refused))
 
     def _go_on(self, now: float) -> None:
-        """Tell the far end of each call that was left to us where we are: a re-INVITE with the same sound."""
-        records, self._going_on = self._going_on, []
+        """Tell the far end of each call that was left to us where we are, or that it is over.
+
+        The first is a re-INVITE with the same sound.
+        """
+        records, self._inherited = self._inherited, []
         for record in records:
-            if record.view.state is CallState.ANSWERED and record.changing is None:
+            if record.view.state.is_final:
+                with contextlib.suppress(ActionRefused):  # it has ended meanwhile
+                    self._term.user_agent.hangup(record.session_id, now)
+            elif record.changing is None:
                 record.local_sdp = reoffer(record.local_sdp, "sendonly" if record.view.held else "sendrecv")
                 self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)

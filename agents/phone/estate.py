@@ -64,26 +64,26 @@ def encode_estate(term: Term) -> bytes:
 
 
 def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> list[CallRecord]:
-    """Take over the calls that windows show; return those that go on.
+    """Take over the calls that windows show; return those whose dialogs were left to us.
 
-    A call goes on if its dialog was left to us and its sound is at a process that lives. All others are lost,
-    and said to be.
+    One of them goes on if its sound is at a process that lives. All other calls are lost, and said to be.
     """
     left = {legacy.call.call_id: legacy for legacy in estate.calls} if estate else {}
     known = {call.call_id for call in seed.calls}
     views = [*seed.calls, *(legacy.call for key, legacy in left.items() if key not in known)]
-    alive = {window.instance for window in seed.windows} - {seed.leader}
-    going_on = []
+    alive = {window.instance for window in term.presence.windows()}
+    restored = []
     for view in views:
         record = term.calls.add(CallRecord(view))
         legacy = left.get(view.call_id)
         if view.state.is_final:
             record.removed_at = now + 1.0
-        elif legacy is not None and view.media_host in alive and _restore(term, record, legacy):
-            going_on.append(record)
-        else:
+            continue
+        if legacy is not None and _restore(term, record, legacy):
+            restored.append(record)
+        if record not in restored or view.media_host not in alive:
             term.end_call(record, Cause.LOST, now, reason="a process that it needs has died")
-    return going_on
+    return restored
 
 
 def _restore(term: Term, record: CallRecord, legacy: Legacy) -> bool:

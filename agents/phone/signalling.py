@@ -6,9 +6,11 @@ from agents.sip.events import (
     DialogRequestDone,
     DialogRequestReceived,
     InviteReceived,
+    ReinviteConfirmed,
     ReinviteDone,
     ReinviteReceived,
     SessionAnswered,
+    SessionConfirmed,
     SessionEnded,
     SessionEvent,
     SessionProgress,
@@ -29,7 +31,7 @@ from shared.messages import (
     RegistrationState,
 )
 
-from .actions import Actions
+from .actions import Actions, reoffer
 from .calls import CallRecord
 from .hosts import MediaHosts
 from .term import Term
@@ -83,8 +85,8 @@ class Signalling:
                 self._transfers.answered(event, record, now)
             case DialogRequestReceived():
                 self._transfers.notified(event, record, now)
-            case _:
-                pass  # a confirmation: the call was shown as answered when our 200 left
+            case SessionConfirmed() | ReinviteConfirmed():
+                self._confirmed(event, record, now)
 
     def registration_changed(self, event: RegistrationChanged) -> None:
         """Take what the registrar said, with the remedy if it refused."""
@@ -138,6 +140,12 @@ class Signalling:
         )
         self._hosts.apply(record, partial(self._applied, record), now)
 
+    def _confirmed(self, event: SessionConfirmed | ReinviteConfirmed, record: CallRecord, now: float) -> None:
+        """Take an ACK: it brings the far end's answer, if ours was the offer."""
+        if event.sdp and not record.view.state.is_final:
+            record.remote_sdp = event.sdp
+            self._hosts.apply(record, partial(self._applied, record), now)
+
     def _applied(self, record: CallRecord, done: MediaDone, now: float) -> None:
         if done.error and not record.view.state.is_final:
             self._actions.end_here(record, Cause.NO_MEDIA, now)
@@ -159,6 +167,10 @@ class Signalling:
         self._term.refuse(request, error, now)
 
     def _reinvited_by_remote(self, event: ReinviteReceived, record: CallRecord, now: float) -> None:
+        if not event.sdp:
+            record.local_sdp = reoffer(record.local_sdp, "sendonly" if record.view.held else "sendrecv")
+            self._term.user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
+            return
         self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
         before, record.remote_sdp = record.remote_sdp, event.sdp
         if _ice_of(before) != _ice_of(event.sdp):

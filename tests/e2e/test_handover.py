@@ -20,7 +20,7 @@ RATE_HZ = 48_000
 def seconds_of(recording: Path) -> float:
     """Return how long a recording is so far."""
     with wave.open(str(recording)) as file:
-        return file.getnframes() / RATE_HZ
+        return float(file.getnframes() / RATE_HZ)
 
 
 def heard(recording: Path, *, last: float) -> float:
