@@ -9,6 +9,7 @@
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -42,6 +43,9 @@ const FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
   "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
+// Without a network, Chromium would find no address to send sound from.
+const isAlone = Object.values(networkInterfaces()).flat().every((address) => address.internal);
+if (isAlone) FLAGS.push("--allow-loopback-in-peer-connection");
 
 const server = createServer((request, response) => {
   const [type, body] = SERVED[request.url] ?? [];
