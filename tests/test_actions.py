@@ -197,6 +197,7 @@ def test_a_window_that_fails_to_answer_leaves_the_call_to_the_others() -> None:
     rig.host_error = "no microphone"
     refused(rig.do(Answer(call_id=rig.call().call_id), KIOSK), "no_media")
     assert rig.call().state is CallState.RINGING
+    assert rig.kinds() == ["MakeAnswer", "CloseMedia"]  # what it had opened all the same
     rig.host_error = ""
     assert isinstance(rig.do(Answer(call_id=rig.call().call_id), DESK), Done)
     assert rig.call().media_host == "desk"
@@ -389,6 +390,26 @@ def test_the_far_ends_new_connection_is_answered_by_the_calls_host() -> None:
     rig.run()
     assert rig.kinds() == ["MakeAnswer"]
     assert rig.sip[-1] == "200 INVITE"
+
+
+@pytest.mark.parametrize("error", ["", "no sound"])
+@pytest.mark.parametrize("is_withdrawn", [False, True])
+def test_a_new_connection_that_is_ready_when_nobody_wants_it_any_more_does_no_harm(
+    error: str, is_withdrawn: bool
+) -> None:
+    rig = Rig()
+    answered_call(rig)
+    rig.host_answers = False
+    session = rig.far.live()[0].session_id
+    rig.far.reinvite(session, FAR_HELD.replace("ufrag:far", "ufrag:new"), rig.now)
+    rig.run()
+    if is_withdrawn:
+        rig.core.disconnected(Problem.UNREACHABLE, "cut", rig.now)
+    else:
+        rig.hang_up_far(session)
+    rig.answer_media(error=error)
+    assert "200 INVITE" not in rig.sip
+    assert (rig.call().state is CallState.ANSWERED) == (is_withdrawn and not error)
 
 
 # -- mute and tones

@@ -138,6 +138,7 @@ class Actions:
             term.refuse(request, ActionRefused("no_such_call", "the caller was gone before the answer"), now)
             return
         if done.error:
+            term.close_media(record)  # it may have opened its microphone, or still be about to
             record.taken_by = ""
             term.refuse(request, ActionRefused("no_media", f"no sound at this window: {done.error}"), now)
             return

@@ -1,5 +1,6 @@
 """[core] What the SIP user agent reports, turned into calls and registration that windows can show."""
 
+import contextlib
 from functools import partial
 
 from agents.sip.events import (
@@ -183,11 +184,14 @@ class Signalling:
         self._term.user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
 
     def _reanswered(self, session_id: str, record: CallRecord, done: MediaDone, now: float) -> None:
+        if record.view.state.is_final:
+            return
         if done.error:
             self._actions.end_here(record, Cause.NO_MEDIA, now)
             return
         record.local_sdp = done.sdp
-        self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
+        with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
+            self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
 
     def _ended(self, event: SessionEnded, record: CallRecord, now: float) -> None:
         cause = self._transfers.cause_of(record, _CAUSES[event.cause])
