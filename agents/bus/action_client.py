@@ -6,7 +6,7 @@ import structlog
 import zmq
 
 from shared.errors import MessageError
-from shared.messages import FromLeader, ToLeader, decode_from_leader, decode_to_leader, encode
+from shared.messages import FromLeader, Request, ToLeader, decode_from_leader, decode_to_leader, encode
 
 from .socket import DrainedSocket, open_socket
 
@@ -36,6 +36,15 @@ class ActionClient:
     def unsent(self) -> list[ToLeader]:
         """Return what never left this process, so that it is safe to address it to another leader."""
         return [decode_to_leader(frames[0]) for frames in self._socket.unsent]
+
+    def withdraw(self, action_id: str) -> bool:
+        """Take back an action that never left this process. False: it has left, or was never sent here."""
+        for frames in self._socket.unsent:
+            message = decode_to_leader(frames[0])
+            if isinstance(message, Request) and message.action_id == action_id:
+                self._socket.withdraw(frames)
+                return True
+        return False
 
     def close(self) -> None:
         """Hang up the line; a last message that was just sent still leaves."""

@@ -40,6 +40,15 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     return socket
 
 
+def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """Bind ``socket``, or close it and raise :exc:`zmq.ZMQError`: an open one would keep its context."""
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError:
+        socket.close()
+        raise
+
+
 class DrainedSocket:
     """Owns ``socket``: calls ``receive`` for each message, and sends without blocking.
 
@@ -80,6 +89,10 @@ class DrainedSocket:
         self._outbox.append(frames)
         self._drain_soon()
         return True
+
+    def withdraw(self, frames: Frames) -> None:
+        """Take back one of :attr:`unsent`."""
+        self._outbox.remove(frames)
 
     def close(self, linger_ms: int = 0) -> None:
         """Close the socket. What it had sent has ``linger_ms`` more to leave; the outbox is dropped."""

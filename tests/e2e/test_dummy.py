@@ -176,6 +176,23 @@ def test_an_action_that_no_leader_ever_got_is_refused_so_that_it_is_safe_to_ask_
     play(story)
 
 
+def test_an_action_that_was_refused_for_want_of_a_leader_is_not_delivered_to_one_that_comes_then() -> None:
+    async def story(scene: Scene) -> None:
+        scene.agent.follow(scene.holder(1))
+        with pytest.raises(ActionRefused):
+            await scene.agent.perform(HOLD, 0.05)
+        leader = Leader(scene.context, scene.holder(1))
+        scene.leaders.append(leader)
+        later = perform(scene)
+        await leader.wait(Request)
+        assert [message.action_id for message in leader.heard if isinstance(message, Request)] == [
+            leader.heard[-1].action_id  # type: ignore[union-attr]
+        ]
+        later.cancel()
+
+    play(story)
+
+
 def test_an_action_that_a_leader_got_and_did_not_answer_in_time_is_unknown() -> None:
     async def story(scene: Scene) -> None:
         leader = scene.lead(1)
