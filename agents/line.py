@@ -48,7 +48,8 @@ class SipLine:
 
     def send(self, text: str) -> None:
         """Send a SIP message. While there is no connection it is dropped: SIP's own timers notice."""
-        self._outgoing.put_nowait(text)
+        if self._writer is not None:
+            self._outgoing.put_nowait(text)
 
     def drop(self, reason: str) -> None:
         """End the connection that there is, and make another."""
@@ -85,15 +86,16 @@ class SipLine:
             self._owner.line_down(Problem.UNREACHABLE, lost)
 
     async def _use(self, socket: SipSocket) -> None:
-        self._forget_unsent()
         self._writer = asyncio.create_task(self._write(socket), name="sip-writer")
         try:
             self._owner.line_up()
             async for frame in socket:
                 self._owner.line_received(frame)
         finally:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            writer, self._writer = self._writer, None
+            writer.cancel()
+            self._forget_unsent()
+            await asyncio.gather(writer, return_exceptions=True)
 
     async def _write(self, socket: SipSocket) -> None:
         try:

@@ -25,8 +25,8 @@ class Obituary:
             return
         try:
             pidfd = os.pidfd_open(pid)
-        except OSError:
-            return  # dead already, or of another pid namespace: its silence will tell
+        except (OSError, OverflowError):
+            return  # dead already, of another pid namespace, or no pid: its silence will tell
         self._watched[instance] = pidfd
         self._loop.add_reader(pidfd, self._exited, instance)
 

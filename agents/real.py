@@ -104,9 +104,13 @@ class RealAgent:
         self._newcomers: list[Peer] = []  # windows that are to be told the state, whatever XPUB does
         self._settling: asyncio.Handle | None = None
         self._core = _make_core(office)
-        self._server = ActionServer(context, office.endpoints.actions, self._received)
-        self._publisher = Publisher(context, office.endpoints.state)
-        self._heir = Publisher(context, office.endpoints.estate)
+        with contextlib.ExitStack() as bound:  # all three or none
+            self._server = ActionServer(context, office.endpoints.actions, self._received)
+            bound.callback(self._server.close)
+            self._publisher = Publisher(context, office.endpoints.state)
+            bound.callback(self._publisher.close)
+            self._heir = Publisher(context, office.endpoints.estate)
+            bound.pop_all()
         self._estate = b""
         self._obituary = Obituary(self._process_died)
         self._publish()

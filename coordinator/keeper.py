@@ -114,7 +114,7 @@ class Keeper:
             while effects := self._election.effects():
                 for effect in effects:
                     self._do(effect)
-        except (GroupError, AccountError, zmq.ZMQError) as exc:
+        except (GroupError, AccountError) as exc:
             self._complain(exc)
         self._set_timer()
 
@@ -196,7 +196,11 @@ class Keeper:
             deposed=self._deposed_soon,
         )
         self._stop_expecting()
-        self._agent = RealAgent(self._context, office)
+        try:
+            self._agent = RealAgent(self._context, office)
+        except zmq.ZMQError as exc:
+            why = zmq.strerror(exc.errno) if exc.errno else str(exc)
+            raise GroupError(f"cannot make the sockets of the group {candidacy.group!r}: {why}") from exc
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
         # Its own window follows like any other.
         candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, endpoints))

@@ -8,7 +8,7 @@ import zmq
 from shared.errors import MessageError
 from shared.messages import FromLeader, ToLeader, decode_to_leader, encode
 
-from .socket import DrainedSocket, open_socket
+from .socket import DrainedSocket, bind, open_socket
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class ActionServer:
         socket = open_socket(context, zmq.ROUTER)
         # By default a ROUTER drops silently what it cannot deliver.
         socket.set(zmq.ROUTER_MANDATORY, 1)
-        socket.bind(endpoint)
+        bind(socket, endpoint)
         self._receive = receive
         self._bad_peers: set[Peer] = set()
         self._socket = DrainedSocket(socket, self._arrived)

@@ -4,7 +4,7 @@ import asyncio
 
 import zmq
 
-from .socket import DrainedSocket, open_socket
+from .socket import DrainedSocket, bind, open_socket
 
 #: Seconds between repetitions for new subscribers. Each goes to all: fifty windows that come at once, after a
 #: promotion, would otherwise be told fifty times each.
@@ -26,7 +26,7 @@ class Publisher:
         socket.set(zmq.XPUB_VERBOSE, 1)
         # A window that stopped reading must not grow the leader: past this, it misses snapshots.
         socket.set(zmq.SNDHWM, 64)
-        socket.bind(endpoint)
+        bind(socket, endpoint)
         self._newest: bytes | None = None
         self._loop = asyncio.get_running_loop()
         self._is_awaited = False

@@ -162,8 +162,12 @@ class FileLease:
         for old in earlier:
             if old < epoch:
                 for path in (self._path(old), *(name.removeprefix("ipc://") for name in self.endpoints(old))):
-                    with contextlib.suppress(FileNotFoundError):
+                    try:
                         os.unlink(path)
+                    except FileNotFoundError:
+                        continue
+                    except OSError:
+                        return  # not a later one's, either: its holder would take itself for the newest
 
     def _read(self, fd: int, epoch: int) -> Holder:
         data = os.pread(fd, _READ_LIMIT, 0)

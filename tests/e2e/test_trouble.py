@@ -1,0 +1,71 @@
+"""A service that is not there, sockets that cannot be made: the process stays usable, and can leave."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from agents.line import SipLine
+from agents.obituary import Obituary
+from coordinator import GroupError, join
+from shared.config import Settings
+from shared.messages import Problem
+from tests.fakes import account
+
+
+class Owner:
+    """Whoever has a line, and hears that it is down."""
+
+    def __init__(self) -> None:
+        self.is_refused = asyncio.Event()
+
+    def line_down(self, problem: Problem, detail: str) -> None:
+        if problem is Problem.UNREACHABLE:
+            self.is_refused.set()
+
+    def line_up(self) -> None:
+        raise AssertionError("nothing listens there")
+
+    def line_received(self, frame: str) -> None:
+        raise AssertionError(frame)
+
+
+def test_what_is_sent_without_a_connection_is_dropped_and_leaving_does_not_wait_for_it() -> None:
+    async def main() -> None:
+        owner = Owner()
+        line = SipLine(account(), owner, lambda: True)
+        async with asyncio.timeout(5):
+            await owner.is_refused.wait()
+            line.send("BYE")
+            await line.flush()
+            await line.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("pid", [2**40, 0, -1])
+def test_a_window_with_a_pid_that_cannot_be_is_not_watched(pid: int) -> None:
+    async def main() -> None:
+        obituary = Obituary(lambda instance: None)
+        obituary.watch("odd", pid)
+        obituary.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("which", ["actions", "state", "estate"])
+def test_a_group_whose_sockets_cannot_be_made_says_so_and_can_be_left(which: str) -> None:
+    async def main(root: Path) -> None:
+        settings = Settings(runtime_dir=root / "run", state_dir=root / "state")
+        (root / "run").mkdir(mode=0o700)
+        (root / "run" / "front").mkdir(mode=0o700)
+        for epoch in range(1, 100):
+            (root / "run" / "front" / f"{epoch}.{which}").mkdir()
+        async with asyncio.timeout(10):
+            with pytest.raises(GroupError, match="sockets of the group 'front'"):
+                async with join("front", account=account(), settings=settings, microphone=None):
+                    pass
+
+    with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory:
+        asyncio.run(main(Path(directory)))
