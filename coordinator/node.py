@@ -60,7 +60,10 @@ class Node:
         self._agent = DummyAgent(self._context, self._window, self._settings, self._changed)
         self.phone = Phone(self._agent)
         if self._load_media is not None:
-            self._host = MediaHost(self._context, self._window.instance, self._load_media)
+            beat_every = self._settings.presence_time / 4
+            self._host = MediaHost(
+                self._context, self._window.instance, self._load_media, beat_every=beat_every
+            )
         candidacy = Candidacy(
             group=self._group,
             instance=self._window.instance,

@@ -21,10 +21,10 @@ def test_a_window_is_news_once_and_again_when_something_of_it_changed() -> None:
 def test_a_window_is_shown_with_sound_only_while_its_media_host_is_attached() -> None:
     here = presence()
     assert [window.media for window in here.windows()] == [False]
-    here.host_attached("desk")
+    here.host_attached("desk", 0.0)
     assert [window.media for window in here.windows()] == [True]
     here.heard(WALL, 0.1)
-    here.host_attached("wall")  # although it told that it has no sound
+    here.host_attached("wall", 0.1)  # although it told that it has no sound
     assert [window.media for window in here.windows()] == [True, False]
 
 
@@ -38,9 +38,23 @@ def test_a_window_is_silent_after_the_presence_time_counted_from_the_last_word()
     assert here.silent(3.0) == ["kiosk"]
 
 
+def test_a_window_that_blocks_is_here_while_its_media_host_is_heard_and_its_sound_comes_back_with_it() -> (
+    None
+):
+    here = presence()
+    assert here.host_attached("desk", 1.0)
+    assert not here.host_attached("desk", 1.5)
+    assert here.silent(2.0) == []
+    assert here.silent(3.5) == ["desk"]
+    assert here.gone("desk")
+    assert here.heard(DESK, 4.0)
+    assert here.host_attached("desk", 4.0)
+    assert [window.media for window in here.windows()] == [True]
+
+
 def test_whoever_has_gone_is_news_once_and_hosts_no_sound_any_more() -> None:
     here = presence()
-    here.host_attached("desk")
+    here.host_attached("desk", 0.0)
     assert here.is_attached("desk")
     assert here.gone("desk")
     assert not here.gone("desk")

@@ -50,12 +50,20 @@ class MediaHost:
 
     Args:
         load: Imports what is slow to import and returns the factory; called on the host's own thread.
+        beat_every: Seconds between two words to the leader that we are here, whatever the window does.
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], instance: str, load: Callable[[], SessionFactory]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        instance: str,
+        load: Callable[[], SessionFactory],
+        *,
+        beat_every: float,
     ) -> None:
         self._context, self._instance, self._load = context, instance, load
+        self._beat_every = beat_every
+        self._beat: asyncio.TimerHandle | None = None
         self._epoch = 0
         self._is_closed = False
         self._client: ActionClient | None = None
@@ -82,6 +90,8 @@ class MediaHost:
             await asyncio.Event().wait()
         finally:
             self._is_closed = True
+            if self._beat is not None:
+                self._beat.cancel()
             if self._client is not None:
                 self._client.close()
             await asyncio.gather(*(sound.close() for sound in self._calls.values()))
@@ -94,9 +104,16 @@ class MediaHost:
             self._client.close()
         self._epoch = epoch
         self._client = ActionClient(self._context, endpoint, self._commanded)
-        self._client.send(HostAttach(epoch=epoch, instance=self._instance))
+        self._attach()
         for call_id, sound in self._calls.items():
             self._report(call_id, sound.state)
+
+    def _attach(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._client is not None and not self._is_closed:
+            self._client.send(HostAttach(epoch=self._epoch, instance=self._instance))
+            self._beat = asyncio.get_running_loop().call_later(self._beat_every, self._attach)
 
     def _commanded(self, command: FromLeader) -> None:
         if not isinstance(command, MediaCommand) or command.epoch != self._epoch:

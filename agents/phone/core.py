@@ -143,10 +143,11 @@ class PhoneCore:
 
     # -- media hosts -------------------------------------------------------------------------------------
 
-    def host_attached(self, instance: str, _now: float) -> None:
+    def host_attached(self, instance: str, now: float) -> None:
         """Note that a media host takes commands; free the sound of calls that ended before it came."""
-        if self._term.presence.host_attached(instance):
-            self._term.has_changed = True
+        if not self._term.presence.host_attached(instance, now):
+            return
+        self._term.has_changed = True
         self._hosts.attached(instance)
         for record in self._term.calls:
             if record.view.state.is_final and record.view.media_host == instance:

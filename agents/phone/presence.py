@@ -6,7 +6,10 @@ from shared.messages import Window
 
 
 class Presence:
-    """Windows by instance id: a window is here while it is heard, its media host while it is attached."""
+    """Windows by instance id: an instance is here while its window or its media host is heard.
+
+    The host is on a thread of its own, so a window that only blocks is still here.
+    """
 
     def __init__(self, seed: tuple[Window, ...], *, now: float, presence_time: float) -> None:
         self._windows = {window.instance: window for window in seed}
@@ -20,9 +23,10 @@ class Presence:
         self._windows[window.instance], self._heard[window.instance] = window, now
         return is_news
 
-    def host_attached(self, instance: str) -> bool:
+    def host_attached(self, instance: str, now: float) -> bool:
         """Note that ``instance`` can be given media commands; return whether that is news."""
         is_news = instance not in self._hosts
+        self._heard[instance] = now
         self._hosts.add(instance)
         return is_news
 

@@ -1,6 +1,7 @@
 """Joining and leaving: windows in one process and in many, a call with sound, and who comes late."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_a_window_that_joins_late_sees_the_call_at_once_and_can_end_it() -> None
                 await window.wait_for(lambda line: line["event"] == "call_ended")
                 assert len(events(window, "inbound_call")) == len(events(window, "call_ended")) == 1
                 assert_polite(window)
+
+    asyncio.run(main())
+
+
+def test_a_window_that_blocks_for_longer_than_the_presence_time_keeps_its_call_and_its_sound() -> None:
+    async def main() -> None:
+        async with stage() as it, AsyncExitStack() as stack:
+            phone = await joined(it, stack, "busy", sound=True)
+            call = await phone.call("199")
+            time.sleep(it.settings.presence_time * 1.5)  # noqa: ASYNC251 - that is the point
+            await call.mute()
+            assert call.state is CallState.ANSWERED
+            assert call.is_here
 
     asyncio.run(main())
 
