@@ -35,15 +35,16 @@ class Inbox(Generic[T]):
         """Add a message. Raises :exc:`asyncio.QueueFull` when ``limit`` behind."""
         self._queue.put_nowait(message)
 
-    def cancel(self) -> None:
-        """Stop soon, in the middle of a message if need be."""
-        self._task.cancel()
-
     async def close(self) -> None:
         """Stop, and wait until it has."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+
+    async def finish(self) -> None:
+        """Stop when all that was posted is handled."""
+        await self._queue.join()
+        await self.close()
 
     async def _run(self) -> None:
         while True:
@@ -52,6 +53,8 @@ class Inbox(Generic[T]):
                 await self._handle(message)
             except Exception:
                 log.exception("actor.failed", actor=self._task.get_name(), message=type(message).__name__)
+            finally:
+                self._queue.task_done()
 
 
 class ActorThread:

@@ -45,6 +45,10 @@ _SHOWN = {
 }
 
 
+#: Seconds that sound which is ending already has to end when its process leaves.
+_ENDING_TIME = 2.0
+
+
 class MediaHost:
     """Host the sound of calls for whoever leads.
 
@@ -70,6 +74,7 @@ class MediaHost:
         self._leader: tuple[int, str] | None = None  # whom to follow once loaded
         self._open: SessionFactory | None = None
         self._calls: dict[str, _Sound] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._thread = ActorThread(f"media-{instance}", self._main)
         self._thread.start()
 
@@ -95,6 +100,8 @@ class MediaHost:
             if self._client is not None:
                 self._client.close()
             await asyncio.gather(*(sound.close() for sound in self._calls.values()))
+            if self._ending:
+                await asyncio.wait(self._ending, timeout=_ENDING_TIME)
 
     def _follow(self, epoch: int, endpoint: str) -> None:
         self._leader = (epoch, endpoint)
@@ -123,9 +130,13 @@ class MediaHost:
             if isinstance(command, CloseMedia):
                 return
             sound = self._calls[command.call_id] = self._new_sound(command.call_id)
-        sound.post(command)
         if isinstance(command, CloseMedia):
             del self._calls[command.call_id]
+            ending = asyncio.create_task(sound.finish(), name=f"ending-{command.call_id}")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+        else:
+            sound.post(command)
 
     def _new_sound(self, call_id: str) -> "_Sound":
         assert self._open is not None
@@ -158,14 +169,25 @@ class _Sound:
         self.state: base.MediaState = "new"
 
     def post(self, command: MediaCommand) -> None:
-        """Do ``command`` after those before it."""
-        self._inbox.post(command)
+        """Do ``command`` after those before it; if too many wait already, say so."""
+        try:
+            self._inbox.post(command)
+        except asyncio.QueueFull:
+            self._done(command, "", "too much is asked of this call's sound at once")
+
+    async def finish(self) -> None:
+        """End the sound when all commands are done."""
+        await self._inbox.finish()
+        await self.close()
 
     async def close(self) -> None:
         """End the sound, whatever is under way."""
         await self._inbox.close()
         if self._session is not None:
-            await self._session.close()
+            try:
+                await self._session.close()
+            except Exception:
+                log.exception("media.close_failed")
 
     async def _handle(self, command: MediaCommand) -> None:
         try:
@@ -182,11 +204,6 @@ class _Sound:
         self._done(command, sdp, "")
 
     async def _do(self, command: MediaCommand) -> str:
-        if isinstance(command, CloseMedia):
-            if self._session is not None:
-                await self._session.close()
-            asyncio.get_running_loop().call_soon(self._inbox.cancel)
-            return ""
         session = self._session = self._session or self._open(self._changed)
         match command:
             case MakeOffer():

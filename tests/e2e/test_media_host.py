@@ -1,0 +1,98 @@
+"""A media host before a leader that a test plays: commands are answered, and what was opened is closed."""
+
+import asyncio
+import tempfile
+from typing import Any
+
+import zmq
+
+from agents.bus import ActionServer
+from agents.media.host import MediaHost
+from shared.messages import CloseMedia, HostAttach, MediaDone, PlayDtmf, ToLeader
+
+
+class SlowSession:
+    """Sound that takes its time."""
+
+    def __init__(self) -> None:
+        self.may_play = asyncio.Event()
+        self.is_closed = False
+
+    async def dtmf(self, tones: str) -> None:
+        await self.may_play.wait()
+
+    async def close(self) -> None:
+        await asyncio.sleep(0.1)
+        self.is_closed = True
+
+
+class Leader:
+    """The leader's desk, the host, and what it said."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self.heard: list[ToLeader] = []
+        self.sessions: list[SlowSession] = []
+        self._peer, self._news = b"", asyncio.Event()
+        self._server = ActionServer(context, endpoint, self._received)
+        self.host = MediaHost(context, "desk", lambda: self._open, beat_every=0.05)
+        self.host.follow(1, endpoint)
+
+    def _open(self, _report: Any) -> Any:
+        self.sessions.append(SlowSession())
+        return self.sessions[-1]
+
+    def _received(self, peer: bytes, message: ToLeader) -> None:
+        self._peer = peer
+        self.heard.append(message)
+        self._news.set()
+
+    async def count(self, kind: type[ToLeader], number: int) -> list[Any]:
+        while len(found := [message for message in self.heard if isinstance(message, kind)]) < number:
+            self._news.clear()
+            await self._news.wait()
+        return found
+
+    def play(self, number: int = 0) -> None:
+        self._server.send(self._peer, PlayDtmf(epoch=1, command_id=f"c{number}", call_id="call", tones="1"))
+
+    def end(self) -> None:
+        self._server.send(self._peer, CloseMedia(epoch=1, command_id="end", call_id="call"))
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def test_a_host_repeats_that_it_is_here_and_answers_every_command_however_many_come_at_once() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
+            leader = Leader(context, f"ipc://{directory}/actions")
+            async with asyncio.timeout(10):
+                await leader.count(HostAttach, 3)
+                for number in range(200):
+                    leader.play(number)
+                refused = await leader.count(MediaDone, 100)
+                assert {done.error for done in refused} == {"too much is asked of this call's sound at once"}
+                await leader.host.close()
+            assert leader.sessions[0].is_closed
+            leader.close()
+
+    asyncio.run(main())
+
+
+def test_sound_that_is_ending_when_its_process_leaves_is_ended() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
+            leader = Leader(context, f"ipc://{directory}/actions")
+            async with asyncio.timeout(10):
+                await leader.count(HostAttach, 1)
+                leader.play()
+                await leader.count(HostAttach, 5)
+                leader.end()
+                beats = len(leader.heard)
+                await leader.count(HostAttach, beats + 3)
+                leader.sessions[0].may_play.set()
+                await leader.host.close()
+            assert leader.sessions[0].is_closed
+            leader.close()
+
+    asyncio.run(main())
