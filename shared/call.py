@@ -26,6 +26,8 @@ from .messages import Call as CallView
 
 #: Seconds that a transfer may take: its target rings meanwhile.
 TRANSFER_TIME = 35.0
+#: Seconds that tones may take, and more for each: they are sent one after the other.
+DTMF_TIME, TONE_TIME = 5.0, 0.25
 
 
 class CallOwner(Protocol):
@@ -158,8 +160,10 @@ class Call:
         return Consultation(self._phone, self, call)
 
     async def send_dtmf(self, tones: str) -> None:
-        """Send ``tones``, 1 to 32 of ``0-9*#A-D``."""
-        await self._phone.perform(SendDtmf(call_id=self.call_id, tones=tones))
+        """Send ``tones``, 1 to 32 of ``0-9*#A-D``; return when the last one has sounded."""
+        await self._phone.perform(
+            SendDtmf(call_id=self.call_id, tones=tones), DTMF_TIME + TONE_TIME * len(tones)
+        )
 
     async def answered(self) -> None:
         """Return when it is answered.

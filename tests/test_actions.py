@@ -469,6 +469,21 @@ def test_tones_go_to_the_calls_host() -> None:
     assert command.tones == "12#A"
 
 
+def test_tones_may_take_as_long_as_they_sound() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.host_answers = False
+    request = rig.ask(SendDtmf(call_id=call_id, tones="0123456789*#ABCD" * 2), KIOSK, deadline=rig.now + 20)
+    rig.run()
+    for _ in range(8):  # 32 tones of 0.24 s
+        for window in (DESK, KIOSK, WALL):
+            rig.core.window_heard(window, rig.now)
+        rig.wait(1.0)
+    assert rig.answer_to(request) is None
+    rig.answer_media()
+    assert isinstance(rig.answer_to(request), Done)
+
+
 @pytest.mark.parametrize("tones", ["", "E", "1 2", "1" * 33, "1\n"])
 def test_what_are_no_tones_is_refused(tones: str) -> None:
     rig = Rig()

@@ -20,6 +20,8 @@ from .term import CommandHost, Term
 
 #: A media host that did not answer a command by then is taken for one that cannot.
 _ANSWER_TIME = 4.0
+#: Seconds more for each tone: a host answers when it has sent them all (RFC 4733: 0.16 s and a gap).
+_TONE_TIME = 0.25
 
 Then = Callable[[MediaDone, float], None]
 
@@ -88,7 +90,7 @@ class MediaHosts:
         command = PlayDtmf(
             epoch=self._term.epoch, command_id=self._term.new_id(), call_id=record.call_id, tones=tones
         )
-        self._ask(record.view.media_host, command, then, now)
+        self._ask(record.view.media_host, command, then, now + _TONE_TIME * len(tones))
 
     def attached(self, instance: str) -> None:
         """Send what waited for a host to load, unless nobody waits for it any more."""
