@@ -6,7 +6,19 @@ import pytest
 from agents.phone import Estate, decode_estate
 from agents.sip.message import parse
 from shared.errors import MessageError
-from shared.messages import Answer, CallState, Cause, Done, Hangup, Hold, Mute, Refused, ShapeMedia, Unhold
+from shared.messages import (
+    Answer,
+    CallState,
+    Cause,
+    Done,
+    Hangup,
+    Hold,
+    Mute,
+    Refused,
+    ShapeMedia,
+    Unhold,
+    Unmute,
+)
 
 from .fakes import DESK, KIOSK, Rig
 
@@ -69,6 +81,25 @@ def test_a_held_call_stays_silent_whatever_the_successor_does_to_it_next() -> No
     assert [(each.muted, each.held) for _, each in rig.commands if isinstance(each, ShapeMedia)] == [
         (True, True)
     ]
+
+
+@pytest.mark.parametrize(("first", "then"), [((), Hold), ((), Mute), ((Hold,), Unhold), ((Mute,), Unmute)])
+def test_what_a_leader_told_the_host_and_died_before_it_was_shown_is_taken_back(
+    first: tuple[type[Hold]], then: type[Hold]
+) -> None:
+    rig, _ = answered_at(KIOSK)
+    call_id = rig.call().call_id
+    for action in first:
+        rig.do(action(call_id=call_id), KIOSK)
+    shown = rig.call().muted, rig.call().held
+    rig.reinvite_status, rig.host_answers = None, False
+    rig.do(then(call_id=call_id), KIOSK)
+    rig.reinvite_status, rig.host_answers = 200, True
+    rig.kinds()
+    rig.take_over(estate=estate_of(rig))
+    assert (rig.call().muted, rig.call().held) == shown
+    told = [(each.muted, each.held) for _, each in rig.commands if isinstance(each, ShapeMedia)]
+    assert told == [shown]
 
 
 def test_the_far_ends_hang_up_reaches_the_successor() -> None:

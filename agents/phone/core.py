@@ -87,6 +87,10 @@ class PhoneCore:
         self._actions = Actions(self._term, self._hosts, self._transfers)
         self._signalling = Signalling(self._term, self._hosts, self._actions, self._transfers)
         self._inherited = inherit(self._term, seed, estate, now) if seed else []
+        for record in self._inherited:
+            if not record.view.state.is_final:
+                # What the leader before told the host and could not show any more is taken back.
+                self._actions.shape(record, held=record.view.held, now=now)
 
     def snapshot(self, version: Version) -> Snapshot:
         """Return the whole state as windows may see it."""
