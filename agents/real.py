@@ -249,7 +249,10 @@ class RealAgent:
             return
         now = boottime()
         registration = self._core.registration
-        happened(now)
+        try:
+            happened(now)
+        except Exception:
+            log.exception("input.failed")  # of one call, perhaps: the line and all others go on
         self._do(self._core.effects(now))
         if self._settling is None:
             self._settling = self._loop.call_soon(self._settle)

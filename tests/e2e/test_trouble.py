@@ -8,10 +8,13 @@ import pytest
 
 from agents.line import SipLine
 from agents.obituary import Obituary
+from agents.phone import PhoneCore
 from coordinator import GroupError, join
 from shared.config import Settings
 from shared.messages import Problem
 from tests.fakes import account
+
+from .stage import stage
 
 
 class Owner:
@@ -40,6 +43,32 @@ def test_what_is_sent_without_a_connection_is_dropped_and_leaving_does_not_wait_
             line.send("BYE")
             await line.flush()
             await line.close()
+
+    asyncio.run(main())
+
+
+def test_an_input_that_fails_does_not_cost_the_leader_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[str] = []
+    received = PhoneCore.received
+
+    def fail_once(core: PhoneCore, frame: str, now: float) -> None:
+        if frame.startswith("INVITE") and not failed:
+            failed.append(frame)
+            raise ValueError("a bug")
+        received(core, frame, now)
+
+    monkeypatch.setattr(PhoneCore, "received", fail_once)
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(10),
+            stage() as it,
+            join("front", account=it.account, settings=it.settings, microphone=None) as phone,
+        ):
+            await it.control.call("101")
+            await it.control.call("101")
+            await phone.until(lambda: len(phone.calls) == 1)
+            assert failed
 
     asyncio.run(main())
 
