@@ -115,6 +115,8 @@ class DummyAgent:
             ActionRefused: It was not done.
             OutcomeUnknown: It was sent, and nobody can know whether it was done.
         """
+        if self._is_closed:
+            raise ActionRefused("no_leader", "this window has left the group; nothing was done")
         time = self._settings.action_time if time is None else time
         pending = _Pending(secrets.token_hex(8), action, boottime() + time, self._loop.create_future())
         self._pending[pending.action_id] = pending

@@ -193,6 +193,15 @@ def test_an_action_that_was_refused_for_want_of_a_leader_is_not_delivered_to_one
     play(story)
 
 
+def test_an_action_of_a_window_that_has_left_is_refused_at_once_and_says_why() -> None:
+    async def story(scene: Scene) -> None:
+        scene.agent.close()
+        with pytest.raises(ActionRefused, match="has left the group"):
+            await perform(scene, 60.0)
+
+    play(story)
+
+
 def test_an_action_that_a_leader_got_and_did_not_answer_in_time_is_unknown() -> None:
     async def story(scene: Scene) -> None:
         leader = scene.lead(1)
