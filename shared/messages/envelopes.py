@@ -49,8 +49,8 @@ class Resync(Wire, tag="resync", frozen=True, kw_only=True):
 class HostAttach(Wire, tag="host_attach", frozen=True, kw_only=True):
     """The media host of ``instance`` is here: the peer that sends it receives its media commands.
 
-    Repeated as its heartbeat, which counts for its window, too. It connects apart from the window, because it lives on another thread: a window that blocks must not
-    stop its sound.
+    Repeated as its heartbeat, which counts for its window, too. It connects apart from the window, because it
+    lives on another thread: a window that blocks must not stop its sound.
     """
 
     epoch: int
