@@ -21,7 +21,9 @@ from shared.log import configure_logging
 
 Command = Callable[[argparse.Namespace], int]
 
-_SOUND_HELP = "device[:NAME], wav:FILE, tone:HZ, silence, or default: a device if there is one, else silence"
+_SOUND_HELP = (
+    "device[:NAME], wav:FILE, loop:FILE, tone:HZ, silence, or default: a device if there is one, else silence"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SharedlineError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 2 if isinstance(exc, LocalError) else 1
+    finally:
+        _flush_output()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,7 +140,9 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     join.add_argument("--account", required=True, type=Path, metavar="FILE", help="sipInfo as JSON")
     join.add_argument("--name", default="", help="what other windows call this one")
     join.add_argument("--microphone", default="default", metavar="SOURCE", help=_SOUND_HELP)
-    join.add_argument("--loudspeaker", default="default", metavar="SINK", help="the same, or none")
+    join.add_argument(
+        "--loudspeaker", default="default", metavar="SINK", help="device[:NAME], wav:FILE, none, or default"
+    )
     join.add_argument("--no-sound", action="store_true", help="calls cannot be taken here; saves 30 MB")
     join.add_argument("--never-lead", action="store_true", help="never become the real phone")
     join.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -207,6 +213,15 @@ def _bench(options: argparse.Namespace) -> int:
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def _flush_output() -> None:
+    """Write out what is left; if nobody reads any more (closed pipe or terminal), that is no failure of ours."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more when it ends, and would make its exit status 120 of that.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_with(descriptor: int) -> None:
