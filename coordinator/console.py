@@ -54,8 +54,13 @@ class Console:
         """Print one line: ``line`` for people, or the event and its facts for programs."""
         if self._as_json:
             line = json.dumps({"at": boottime(), "event": event, **facts}, default=str)
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # nobody reads any more: as when a terminal is closed
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            self.leaving.set()
 
     def command(self, line: str) -> None:
         """Begin what a line of standard input asks for."""

@@ -21,7 +21,9 @@ async def show_status(group: str, settings: Settings, *, as_json: bool) -> int:
     """Print the state of ``group``; return 1 if there is no leader or it says nothing."""
     holder = FileLease(open_group_dir(settings, group), "status").look()
     if isinstance(holder, Vacant):
-        sys.stderr.write(f"nobody leads the group {group!r} on this host; start: sharedline join {group} …\n")
+        sys.stderr.write(
+            f"nobody leads the group {group!r} here; start one: sharedline join {group} --account FILE\n"
+        )
         return 1
     snapshot = await _listen(holder.endpoints.state)
     if snapshot is None:
