@@ -216,7 +216,7 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
 
 
 def _flush_output() -> None:
-    """Write out what is left; if nobody reads any more (closed pipe or terminal), that is no failure of ours."""
+    """Write out what is left; if nobody reads any more, that is no failure of ours."""
     try:
         sys.stdout.flush()
     except OSError:

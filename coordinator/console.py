@@ -241,7 +241,7 @@ def _read_lines(loop: asyncio.AbstractEventLoop, line_read: Callable[[str], None
 
     # A thread, because standard input may be a file, which no event loop can wait for.
     def read() -> None:
-        for line in sys.stdin:
+        for line in sys.stdin or ():  # None: it was closed
             loop.call_soon_threadsafe(line_read, line)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()

@@ -17,7 +17,7 @@ import structlog
 import zmq
 
 from agents.bus import Subscriber
-from shared.actor import ActorThread
+from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.election import Election, Endpoints, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
@@ -82,7 +82,7 @@ class Keeper:
         )
         try:
             self._step()
-            await asyncio.Event().wait()
+            await until_cancelled()
         finally:
             self._is_closing = True
             if self._agent is not None:
@@ -114,7 +114,7 @@ class Keeper:
             while effects := self._election.effects():
                 for effect in effects:
                     self._do(effect)
-        except (GroupError, AccountError) as exc:
+        except (GroupError, AccountError, OSError) as exc:
             self._complain(exc)
         self._set_timer()
 

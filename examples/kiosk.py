@@ -4,6 +4,7 @@ Start several. Each call is answered by exactly one of them; kill that one, or t
 """
 
 import asyncio
+import contextlib
 import sys
 
 from coordinator import ActionRefused, Call, join
@@ -31,7 +32,5 @@ async def main(account: str, name: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: kiosk.py ACCOUNT-FILE NAME")
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(*sys.argv[1:]))
-    except KeyboardInterrupt:
-        pass

@@ -4,6 +4,7 @@ Start a window first: python -m coordinator join front-desk --account service/10
 """
 
 import asyncio
+import contextlib
 import sys
 
 from coordinator import Snapshot, join
@@ -27,7 +28,5 @@ async def main(account: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "service/101.json"))
-    except KeyboardInterrupt:
-        pass

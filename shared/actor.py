@@ -57,6 +57,20 @@ class Inbox(Generic[T]):
                 self._queue.task_done()
 
 
+async def until_cancelled() -> None:
+    """Return when the running task is cancelled, and take the cancellation back.
+
+    What an actor does to clean up may need timeouts, and on Python 3.11.2 (Debian 12) a timeout that expires in
+    a cancelled task is taken for one more cancellation.
+    """
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+
+
 class ActorThread:
     """Run ``main()`` on a new thread with its own event loop (uvloop where it is installed).
 

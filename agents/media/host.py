@@ -12,7 +12,7 @@ import structlog
 import zmq
 
 from agents.bus import ActionClient
-from shared.actor import ActorThread, Inbox
+from shared.actor import ActorThread, Inbox, until_cancelled
 from shared.errors import SharedlineError
 from shared.messages import (
     ApplyAnswer,
@@ -92,7 +92,7 @@ class MediaHost:
             self._open = self._load()
             if self._leader is not None:
                 self._follow(*self._leader)
-            await asyncio.Event().wait()
+            await until_cancelled()
         finally:
             self._is_closed = True
             if self._beat is not None:

@@ -93,7 +93,8 @@ class SipSocket:
 
     async def close(self) -> None:
         """Close politely; harmless to call again. Takes at most :data:`CLOSE_TIME`."""
-        await self._connection.close()
+        # In a task of its own: whoever closes may be in the middle of being cancelled, and this uses timeouts.
+        await asyncio.wait({asyncio.create_task(self._connection.close())})
 
     @property
     def closed_because(self) -> str:

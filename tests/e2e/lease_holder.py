@@ -1,7 +1,7 @@
 """Processes that stand for election and, while they lead, act: one line in a file an act.
 
-A line has the epoch, the pid, and when the lease was asked: a process that is stopped between the lease's answer
-and its act does act when it goes on, which nobody can prevent.
+A line has the epoch, the pid, and when the lease was asked: a process that is stopped between the lease's
+answer and its act does act when it goes on, which nobody can prevent.
 
 A nursery, because a fork is thirty times faster than a start: each line of standard input makes one more, and
 its pid is printed. They end with the nursery.
