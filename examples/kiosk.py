@@ -1,6 +1,6 @@
 """A kiosk: answers whatever rings first, and tells the other kiosks by doing so.
 
-Start several. Each call is answered by exactly one of them; kill that one, or the one that leads, and the rest go on.
+Start several. Each call is answered by exactly one of them; kill any of them, and the rest go on.
 """
 
 import asyncio

@@ -60,8 +60,8 @@ class Inbox(Generic[T]):
 async def until_cancelled() -> None:
     """Return when the running task is cancelled, and take the cancellation back.
 
-    What an actor does to clean up may need timeouts, and on Python 3.11.2 (Debian 12) a timeout that expires in
-    a cancelled task is taken for one more cancellation.
+    What an actor does to clean up may need timeouts, and on Python 3.11.2 (Debian 12) a timeout that expires
+    in a cancelled task is taken for one more cancellation.
     """
     try:
         await asyncio.Event().wait()

@@ -93,7 +93,7 @@ class SipSocket:
 
     async def close(self) -> None:
         """Close politely; harmless to call again. Takes at most :data:`CLOSE_TIME`."""
-        # In a task of its own: whoever closes may be in the middle of being cancelled, and this uses timeouts.
+        # In a task of its own: whoever closes may be being cancelled, and this uses timeouts.
         await asyncio.wait({asyncio.create_task(self._connection.close())})
 
     @property
