@@ -6,7 +6,7 @@ First, in another terminal: python -m coordinator simulator --dir service
 import asyncio
 import sys
 
-from coordinator import join
+from coordinator import SharedlineError, join
 
 
 async def main(account: str) -> None:
@@ -24,4 +24,7 @@ async def main(account: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "service/101.json"))
+    try:
+        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "service/101.json"))
+    except SharedlineError as exc:
+        sys.exit(f"error: {exc}")

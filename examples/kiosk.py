@@ -4,10 +4,9 @@ Start several. Each call is answered by exactly one of them; kill any of them, a
 """
 
 import asyncio
-import contextlib
 import sys
 
-from coordinator import ActionRefused, Call, join
+from coordinator import ActionRefused, Call, SharedlineError, join
 
 
 async def main(account: str, name: str) -> None:
@@ -32,5 +31,9 @@ async def main(account: str, name: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: kiosk.py ACCOUNT-FILE NAME")
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except SharedlineError as exc:
+        sys.exit(f"error: {exc}")

@@ -4,10 +4,9 @@ Start a window first: python -m coordinator join front-desk --account service/10
 """
 
 import asyncio
-import contextlib
 import sys
 
-from coordinator import Snapshot, join
+from coordinator import SharedlineError, Snapshot, join
 
 
 def board(snapshot: Snapshot) -> str:
@@ -28,5 +27,9 @@ async def main(account: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "service/101.json"))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except SharedlineError as exc:
+        sys.exit(f"error: {exc}")
