@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import zmq
 
+import agents.real  # noqa: F401 - an heir has it loaded; one that was forked a moment ago would not
 from agents.dummy import DummyAgent
 from agents.media.specs import preload
 from coordinator.node import join
