@@ -26,7 +26,7 @@ check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports
 
 setup: portaudio $(VENV)/.installed-dev ## set up, and run nothing
 
