@@ -26,6 +26,7 @@ from .dialect import Caller, CallName
 from .ledger import Ledger
 from .legs import Leg, Place
 from .messages import obey
+from .pace import Cancel
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg, ring_phone
 from .phones import Phone
 from .reoffers import answer_for, fragment
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from .transfers import Transfer, Transfers
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-Cancel = Callable[[], None]
 
 
 class Switch(Protocol):

@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from agents.sip.dialog import Endpoint
 from agents.sip.message import Message, Request, make_response
-from shared.clock import monotonic
 from shared.errors import ConfigError, SharedlineError, SipError
 
 from . import registrar as registration
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
-from .calls import Call, Cancel
+from .calls import Call
 from .desk import Desk
 from .dialect import Caller, CallName, has_to_tag
 from .gate import Gate
 from .ledger import Entry, Ledger
 from .legs import Leg
+from .pace import Cancel, Pace
 from .phone_leg import PhoneLeg
+from .phonebook import PhoneBook
 from .phones import Phone
 from .registrar import Limits, Registrar
 from .robots import Robots
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from .control import ControlServer
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-_TICK_AT_LEAST = 3600.0
-_TIMER_PAUSE = 0.02
 
 
 class Simulator:
@@ -71,16 +68,11 @@ class Simulator:
         self.transfers = Transfers(self)
         self.desk = Desk(self)
         self.control: ControlServer | None = None
-        self._phones: dict[tuple[str, str], Phone] = {}
-        self._phone_of: dict[str, Phone] = {}
+        self.pace = Pace()
+        self.phones = PhoneBook(self, self.pace)
         self._calls: dict[str, Call] = {}
         self._call_count = 0
-        self._dirty: set[Phone] = set()
-        self._pumping = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_timer_due = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- its life
 
@@ -101,7 +93,6 @@ class Simulator:
         """
         from .control import ControlServer
 
-        self._loop = asyncio.get_running_loop()
         self.control = ControlServer(self.settings, self.desk)
         try:
             await self.server.start()
@@ -119,14 +110,13 @@ class Simulator:
         """End calls, robots and connections, and finish their files."""
         for call in list(self._calls.values()):
             call.hang_up("service stopped")
-        self._pump()
+        self.phones.pump()
         await self.transfers.close()
         await self.robots.close()
         await self.server.close()
         if self.control is not None:
             await self.control.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self.phones.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.ledger.record("SERVICE_STOPPED")
         self.ledger.close()
@@ -135,6 +125,11 @@ class Simulator:
     def wss_port(self) -> int:
         """The port of the WebSockets."""
         return self.server.port
+
+    @property
+    def address(self) -> str:
+        """Host and port of the WebSockets."""
+        return f"{self.settings.host}:{self.wss_port}"
 
     @property
     def control_port(self) -> int:
@@ -174,17 +169,14 @@ class Simulator:
 
     def flow_closed(self, flow: str, reason: str) -> None:
         """Let its bindings be unreachable and its calls adrift."""
-        phone = self._phone_of.pop(flow, None)
+        phone = self.phones.at(flow)
         facts = {} if phone is None else phone.facts(flow) | self.registrar.counts(phone.extension)
         self.registrar.flow_closed(flow, self.now())
         if phone is not None:
             facts |= self.registrar.counts(phone.extension)
         self.ledger.record("FLOW_CLOSED", **({"flow": flow, "reason": reason} | facts))
         self.drain_registrar()
-        if phone is not None:
-            phone.flow_closed(flow)
-        self._pump()
-        self._forget_idle_phones()
+        self.phones.flow_closed(flow)
 
     def flow_refused(self, reason: str) -> None:
         """Note a connection that did not become a WebSocket."""
@@ -212,13 +204,13 @@ class Simulator:
         except Exception:
             log.exception("flow.message_crashed", flow=flow)
         self.drain_registrar()
-        self._pump()
+        self.phones.pump()
 
     # -- what phones and calls ask for
 
     def now(self) -> float:
-        """Return monotonic seconds."""
-        return monotonic()
+        """Return seconds of the service's own clock."""
+        return self.pace.now()
 
     def new_id(self) -> str:
         """Return 32 hexadecimal digits that nobody can guess."""
@@ -234,14 +226,11 @@ class Simulator:
 
     def changed(self, phone: Phone) -> None:
         """Drain a phone's effects soon."""
-        self._dirty.add(phone)
-        if not self._pumping and self._loop is not None:
-            self._loop.call_soon(self._pump)
+        self.phones.changed(phone)
 
     def later(self, delay: float, action: Callable[[], None]) -> Cancel:
-        """Do ``action`` in ``delay`` seconds, unless cancelled."""
-        assert self._loop is not None
-        return self._loop.call_later(delay, action).cancel
+        """Do ``action`` in ``delay`` seconds of the service's clock, unless cancelled."""
+        return self.pace.later(delay, action)
 
     def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Call:
         """Start a call."""
@@ -258,8 +247,7 @@ class Simulator:
 
     def legs_of(self, extension: str) -> list[PhoneLeg]:
         """Return what the phones of an extension have of calls."""
-        phones = [phone for phone in self._phones.values() if phone.extension == extension]
-        return [leg for phone in phones for leg in phone.legs.values()]
+        return self.phones.legs_of(extension)
 
     def call_over(self, call: Call) -> None:
         """Forget a call."""
@@ -267,14 +255,11 @@ class Simulator:
 
     def reachable(self, extension: str) -> list[Phone]:
         """Return the phones of an extension that can be called now."""
-        self.registrar.tick(self.now())
-        bindings = self.registrar.bindings(extension)
-        return [self._phones[extension, binding.instance_id] for binding in bindings if binding.reachable]
+        return self.phones.reachable(extension)
 
     def unreachable(self, extension: str) -> set[str]:
         """Return the registered instances whose connection is gone."""
-        bindings = self.registrar.bindings(extension)
-        return {binding.instance_id for binding in bindings if not binding.reachable}
+        return self.phones.unreachable(extension)
 
     # -- the parts
 
@@ -285,14 +270,14 @@ class Simulator:
     def _take(self, flow: str, message: Message) -> None:
         if isinstance(message, Request) and message.method == "REGISTER":
             self.registrar.register(message, flow, self.now())
-        elif phone := self._phone_of.get(flow):
+        elif phone := self.phones.at(flow):
             phone.receive(flow, message)
         elif isinstance(message, Request):
             self._turn_away(flow, message)
 
     def _answer_badly(self, flow: str, message: Message, reason: str) -> None:
         """Answer 400 where nobody else has: a phone's sessions do so themselves."""
-        by_sessions = flow in self._phone_of and isinstance(message, Request) and message.method != "REGISTER"
+        by_sessions = self.phones.at(flow) and isinstance(message, Request) and message.method != "REGISTER"
         answer = None if by_sessions else bad_request(message.encode(), reason)
         if answer is not None:
             self.send(flow, answer)
@@ -324,68 +309,9 @@ class Simulator:
                 self._reached(effect.binding)
 
     def _reached(self, binding: registration.Binding) -> None:
-        key = (binding.extension, binding.instance_id)
-        if key not in self._phones:
-            subscriber = self.plan.subscribers[binding.extension]
-            contact = f"<sip:service@{self.settings.host}:{self.wss_port};transport=wss>"
-            endpoint = Endpoint(f"{self.settings.host}:{self.wss_port}", contact, "sharedline-simulator")
-            self._phones[key] = Phone(self, subscriber, binding.instance_id, endpoint)
-        phone = self._phones[key]
-        before = self._phone_of.get(binding.flow)
-        if before is not None and before is not phone:
-            before.flow_closed(binding.flow)
-        self._phone_of[binding.flow] = phone
-        phone.reached(binding)
+        phone = self.phones.reached(binding)
         for call in list(self._calls.values()):
             call.phone_reached(phone)
-
-    def _pump(self) -> None:
-        """Drain all that has effects, until nobody has any; then set the clock."""
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while self._dirty:
-                phone = self._dirty.pop()
-                try:
-                    phone.drain()
-                except Exception:
-                    log.exception("phone.crashed", extension=phone.extension)
-        finally:
-            self._pumping = False
-        if not self._is_timer_due and self._loop is not None:
-            # Looking at every phone's deadline is not for every message.
-            self._is_timer_due = True
-            self._loop.call_later(_TIMER_PAUSE, self._set_timer)
-
-    def _set_timer(self) -> None:
-        self._is_timer_due = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        times = [phone.next_deadline() for phone in self._phones.values()] + [self.registrar.next_deadline()]
-        at = min((time for time in times if time is not None), default=None)
-        if self._loop is not None and at is not None:
-            delay = min(max(at - self.now(), 0.0), _TICK_AT_LEAST)
-            self._timer = self._loop.call_later(delay, self._tick)
-
-    def _tick(self) -> None:
-        now = self.now()
-        self.registrar.tick(now)
-        self.drain_registrar()
-        for phone in list(self._phones.values()):
-            self._dirty.add(phone)
-            try:
-                phone.tick(now)
-            except Exception:
-                log.exception("phone.crashed", extension=phone.extension)
-        self._pump()
-        self._forget_idle_phones()
-
-    def _forget_idle_phones(self) -> None:
-        for key, phone in list(self._phones.items()):
-            if phone.is_idle and self.registrar.binding(*key) is None:
-                del self._phones[key]
 
     def _spawn(self, work: Any) -> None:
         async def run() -> None:
