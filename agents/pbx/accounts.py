@@ -26,12 +26,16 @@ _SEPARATORS = str.maketrans("", "", " -().")
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An extension with its credentials. ``username`` is the user part of its address of record."""
+    """An extension with the credentials of one of its devices.
+
+    ``username`` is the user part of its address of record, the same for all of them.
+    """
 
     extension: Extension
     username: str
     authorization_id: str
     password: str = field(repr=False)
+    device_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Route:
 
 
 class NumberPlan:
-    """All subscribers, and what each number means."""
+    """All subscribers, each with the device of its account file, and what each number means."""
 
     def __init__(self, subscribers: Iterable[Subscriber], *, main_number: str) -> None:
         self.subscribers = {subscriber.extension.number: subscriber for subscriber in subscribers}
@@ -63,8 +67,20 @@ class NumberPlan:
         return self._by_username.get(username)
 
     def by_authorization_id(self, authorization_id: str) -> Subscriber | None:
-        """Return whose digest user name this is."""
+        """Return whose digest user name this is, with the device that it was given to."""
         return self._by_id.get(authorization_id)
+
+    def devices(self, extension: str) -> list[Subscriber]:
+        """Return all devices of an extension, oldest first."""
+        return [device for device in self._by_id.values() if device.extension.number == extension]
+
+    def add_device(self, device: Subscriber) -> None:
+        """Let an extension have one more device, or another id for one that it has."""
+        self._by_id[device.authorization_id] = device
+
+    def remove_device(self, device: Subscriber) -> None:
+        """Let the credentials of a device be good for nothing."""
+        self._by_id.pop(device.authorization_id, None)
 
     def route(self, dialled: str) -> Route:
         """Say where ``dialled`` leads: a full number in any usual form, an extension, or ``main*extension``.
@@ -98,8 +114,12 @@ def _subscriber(settings: SimulatorSettings, extension: Extension) -> Subscriber
         known = load_account(account_path(settings.directory, extension))
         if known.username == username and known.domain == settings.domain:
             return Subscriber(extension, username, known.authorization_id, known.password)
-    identity = str(800_000_000_000 + secrets.randbelow(100_000_000_000))
-    return Subscriber(extension, username, identity, secrets.token_urlsafe(12))
+    return Subscriber(extension, username, new_identity(), secrets.token_urlsafe(12))
+
+
+def new_identity() -> str:
+    """Return the twelve digits of a new device."""
+    return str(800_000_000_000 + secrets.randbelow(100_000_000_000))
 
 
 def account_path(directory: Path, extension: Extension) -> Path:
@@ -107,8 +127,8 @@ def account_path(directory: Path, extension: Extension) -> Path:
     return directory / f"{extension.number}.json"
 
 
-class _SipInfo(msgspec.Struct, rename="camel"):
-    """What ``sip-provision`` answers for one device, and ``caFile``."""
+class SipInfo(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What ``sip-provision`` answers for one device, and in account files ``caFile``."""
 
     authorization_id: str
     domain: str
@@ -118,7 +138,22 @@ class _SipInfo(msgspec.Struct, rename="camel"):
     stun_servers: list[str]
     transport: str
     authorization_types: list[str]
-    ca_file: str
+    ca_file: str = ""
+
+
+def sip_info(settings: SimulatorSettings, device: Subscriber, *, wss_port: int, ca_file: str = "") -> SipInfo:
+    """Return what a device has to know to register."""
+    return SipInfo(
+        authorization_id=device.authorization_id,
+        domain=settings.domain,
+        outbound_proxy=f"{settings.host}:{wss_port}",
+        username=device.username,
+        password=device.password,
+        stun_servers=[],
+        transport="WSS",
+        authorization_types=["SipDigest"],
+        ca_file=ca_file,
+    )
 
 
 def write_accounts(settings: SimulatorSettings, subscribers: Iterable[Subscriber], *, wss_port: int) -> None:
@@ -128,17 +163,7 @@ def write_accounts(settings: SimulatorSettings, subscribers: Iterable[Subscriber
         ConfigError: If the directory cannot be written.
     """
     for subscriber in subscribers:
-        info = _SipInfo(
-            authorization_id=subscriber.authorization_id,
-            domain=settings.domain,
-            outbound_proxy=f"{settings.host}:{wss_port}",
-            username=subscriber.username,
-            password=subscriber.password,
-            stun_servers=[],
-            transport="WSS",
-            authorization_types=["SipDigest"],
-            ca_file="ca.pem",
-        )
+        info = sip_info(settings, subscriber, wss_port=wss_port, ca_file="ca.pem")
         path = account_path(settings.directory, subscriber.extension)
         try:
             write_private(path, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")

@@ -23,7 +23,7 @@ from agents.sip.sessions import METHODS, Sessions
 from agents.sip.transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 from shared.errors import SipError
 
-from .accounts import Subscriber
+from .accounts import NumberPlan, Subscriber
 from .dialect import Caller, CallName, agent_message, has_to_tag
 from .gate import Gate, Verdict
 from .legs import Ends, Leg
@@ -41,6 +41,7 @@ class Exchange(Protocol):
     """The service, as a phone uses it."""
 
     domain: str
+    plan: NumberPlan
     gate: Gate
     flow_grace: float
 
@@ -105,7 +106,8 @@ class Phone:
         return not self._flows and not self.legs and self.sessions.next_deadline() is None
 
     def reached(self, binding: Binding) -> None:
-        """Take that the instance has registered on a flow."""
+        """Take that the instance has registered on a flow, perhaps with the credentials of another device."""
+        self.subscriber = self.exchange.plan.by_authorization_id(binding.authorization_id) or self.subscriber
         if self.flow is not None and self.flow != binding.flow:
             self._unsettle("replaced")
         self.flow, self.contact = binding.flow, binding.contact
@@ -252,13 +254,18 @@ class Phone:
         if verdict in (Verdict.MISSING, Verdict.STALE):
             challenge = exchange.gate.challenge(sender.flow, now, stale=verdict is Verdict.STALE)
             self.sessions.reject(session, 407, now, headers=[("Proxy-Authenticate", challenge)])
-        elif verdict is Verdict.WRONG or user != self.subscriber.authorization_id:
+        elif verdict is Verdict.WRONG or not self._is_own(user):
             self.sessions.reject(session, 403, now)
         elif (dialled := _dialled(event.request)) is None:
             self.sessions.reject(session, 400, now)
         else:
             self._place(event, dialled)
         exchange.changed(self)
+
+    def _is_own(self, authorization_id: str) -> bool:
+        """Whether credentials are of this extension; a flow that was replaced may have others than ours."""
+        device = self.exchange.plan.by_authorization_id(authorization_id)
+        return device is not None and device.extension.number == self.extension
 
     def _place(self, event: sip.InviteReceived, dialled: str) -> None:
         request = event.request

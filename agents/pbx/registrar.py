@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One instance of an extension. ``reachable``: the flow is open."""
+    """One instance of an extension. ``reachable``: the flow is open. It was registered as a device's."""
 
     extension: str
     instance_id: str
@@ -42,6 +42,7 @@ class Binding:
     via_host: str
     expires_at: float
     reachable: bool = True
+    authorization_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Identity:
     instance_id: str
     via_host: str
     expires_at: float
+    authorization_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class Registrar:
         if Uri.parse(request.uri).host.lower() != self.domain:
             self._answer(asked, 404)
         elif self._is_refresh(asked, now):
-            self._bind(asked, self._identities[flow].extension, now)
+            identity = self._identities[flow]
+            self._bind(asked, identity.extension, identity.authorization_id, now)
         else:
             self._effects.append(Reply(flow, make_response(request, 100)))
             self._authenticate(asked, now)
@@ -240,9 +243,9 @@ class Registrar:
         elif asked.contact is None:
             self._answer(asked, 200, headers=self._contacts(extension, now))
         else:
-            self._bind(asked, extension, now)
+            self._bind(asked, extension, subscriber.authorization_id, now)
 
-    def _bind(self, asked: _Asked, extension: str, now: float) -> None:
+    def _bind(self, asked: _Asked, extension: str, authorization_id: str, now: float) -> None:
         bindings = self._bindings.setdefault(extension, {})
         known = bindings.get(asked.instance_id)
         assert asked.contact is not None
@@ -254,11 +257,20 @@ class Registrar:
             self._answer(asked, 603, "Too Many Contacts", extension=extension)
             return
         granted = min(asked.expires, self.limits.expiry, _LONGEST)
+        until = now + granted
         binding = Binding(
-            extension, asked.instance_id, asked.contact.uri, asked.flow, asked.via_host, now + granted
+            extension,
+            asked.instance_id,
+            asked.contact.uri,
+            asked.flow,
+            asked.via_host,
+            until,
+            authorization_id=authorization_id,
         )
         bindings[asked.instance_id] = binding
-        self._identities[asked.flow] = Identity(extension, asked.instance_id, asked.via_host, now + granted)
+        self._identities[asked.flow] = Identity(
+            extension, asked.instance_id, asked.via_host, until, authorization_id
+        )
         contact = ("Contact", f"<{asked.contact.uri}>;expires={int(granted)}")
         self._answer(asked, 200, headers=[contact], extension=extension, expires=granted)
         self._note_bound(binding, known)

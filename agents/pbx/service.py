@@ -27,6 +27,7 @@ from .accounts import NumberPlan, account_path, make_subscribers, prepare, write
 from .authority import server_context
 from .calls import Call
 from .desk import Desk
+from .devices import Devices
 from .dialect import Caller, CallName, has_to_tag
 from .gate import Gate
 from .ledger import Entry, Ledger
@@ -58,6 +59,7 @@ class Simulator:
         self.ledger = Ledger(settings.directory / "ledger.ndjson")
         subscribers = make_subscribers(settings)
         self.plan = NumberPlan(subscribers, main_number=settings.main_number)
+        self.devices = Devices(settings.directory, self.plan)
         self.gate = Gate(
             settings.domain, self._password_of, lambda: secrets.token_urlsafe(24), settings.nonce_time
         )
