@@ -15,7 +15,7 @@ import zmq
 from shared.clock import boottime
 from shared.config import Settings
 from shared.election import Holder
-from shared.errors import ActionRefused, OutcomeUnknown
+from shared.errors import ActionRefused, OutcomeUnknown, refusal
 from shared.messages import (
     Action,
     Attach,
@@ -176,11 +176,12 @@ class DummyAgent:
 
     def _settle(self, pending: _Pending, outcome: Outcome, version: Version) -> None:
         if outcome.refused is not None:
-            self._fail(pending, ActionRefused(outcome.refused, outcome.message, outcome.status))
+            self._fail(pending, refusal(outcome.refused, outcome.message, outcome.status))
         elif not pending.reply.done():
-            pending.reply.set_result(
-                Done(action_id=pending.action_id, version=version, call_id=outcome.call_id)
+            done = Done(
+                action_id=pending.action_id, version=version, call_id=outcome.call_id, value=outcome.value
             )
+            pending.reply.set_result(done)
 
     def _watch_staleness(self) -> None:
         deadline = self.replica.next_deadline()
@@ -223,7 +224,7 @@ class DummyAgent:
                 else:
                     self._unseen.append((reply.version, pending.reply, reply))
             case Refused() if pending := self._pending.get(reply.action_id):
-                self._fail(pending, ActionRefused(reply.code, reply.message, reply.status))
+                self._fail(pending, refusal(reply.code, reply.message, reply.status))
             case _:
                 pass  # the answer to an action that nobody waits for any more
 

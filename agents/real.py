@@ -332,7 +332,8 @@ class RealAgent:
             self._server.send(peer, answer.message)
             return
         version = Version(self._office.epoch, self._sequence)
-        self._server.send(peer, Done(action_id=answer.action_id, version=version, call_id=answer.call_id))
+        done = Done(action_id=answer.action_id, version=version, call_id=answer.call_id, value=answer.value)
+        self._server.send(peer, done)
 
 
 def _make_core(office: Office) -> PhoneCore:

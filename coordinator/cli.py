@@ -124,7 +124,7 @@ def _simulator(options: argparse.Namespace) -> int:
 
 
 def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from .console import HELP
+    from .verbs import HELP
 
     join = commands.add_parser(
         "join",

@@ -15,23 +15,24 @@ from typing import Any
 
 import msgspec
 
-from shared.call import Call, Consultation
+from shared.call import Call
+from shared.call_facts import ending
 from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
-from shared.messages import CallState, Direction, Problem, Snapshot
+from shared.messages import Call as CallView
+from shared.messages import Problem, Snapshot
 from shared.phone import Phone
 
 from .node import join
+from .verbs import HELP, Verbs
 
-HELP = """\
-call NUMBER     call a number or extension      hold | unhold [CALL]
-answer [CALL]   answer here                     mute | unmute [CALL]
-decline [CALL]  refuse a ringing call           dtmf TONES [CALL]
-hangup [CALL]   end a call                      transfer NUMBER [CALL]
-consult NUMBER  hold, and ask NUMBER about it   complete | cancel   the transfer
-show            the whole state                 help, quit
-CALL is the beginning of a call's id; without it, the newest call that the command fits."""
+_FLAGS = {
+    "held": "held",
+    "held_by_remote": "held by the far end",
+    "muted": "muted",
+    "recording": "being recorded",
+}
 
 
 class Console:
@@ -40,7 +41,7 @@ class Console:
     def __init__(self, phone: Phone, *, as_json: bool) -> None:
         self._phone, self._as_json = phone, as_json
         self.leaving = asyncio.Event()
-        self._consultation: Consultation | None = None
+        self._verbs = Verbs(phone)
         self._commands: set[asyncio.Task[None]] = set()
         for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
             phone.on(event, self._call_printer(event))
@@ -75,9 +76,9 @@ class Console:
         def show(call: Call) -> None:
             view = call.view
             about = f"{call.call_id[:4]} {call.direction} {call.remote_number} {view.remote_name}".rstrip()
-            flags = [name for name in ("held", "held_by_remote", "muted") if getattr(view, name)]
-            state = " ".join([call.state, *flags, f"({call.cause})" if call.cause else ""]).rstrip()
-            self.say(event, f"{about}: {state}", call=msgspec.to_builtins(view), **self._version())
+            if self._as_json or event != "call_changed" or not call.state.is_final:  # its end is told once
+                line = f"{about}: {in_words(view)}"
+                self.say(event, line, call=msgspec.to_builtins(view), **self._version())
 
         return show
 
@@ -120,53 +121,20 @@ class Console:
             self.say("error", f"{verb}: {exc}", command=verb, text=str(exc))
         else:
             took_ms = (boottime() - began) * 1000
-            self.say("done", f"{verb}: done in {took_ms:.1f} ms", command=verb, took_ms=took_ms, value=value)
+            line = f"{verb}: done in {took_ms:.1f} ms" + (f": {value}" if value and verb != "call" else "")
+            self.say("done", line, command=verb, took_ms=took_ms, value=value)
 
     async def _run(self, verb: str, rest: list[str]) -> str:
-        match verb, rest:
-            case "call", [number]:
-                return (await self._phone.dial(number)).call_id
-            case "transfer", [number, *which]:
-                await self._find(which, CallState.ANSWERED).transfer(number)
-            case "consult", [number, *which]:
-                self._consultation = await self._find(which, CallState.ANSWERED).warm_transfer(number)
-            case (("complete" | "cancel"), []):
-                await getattr(self._consulting(), verb)()
-            case "dtmf", [tones, *which]:
-                await self._find(which, CallState.ANSWERED).send_dtmf(tones)
-            case (("answer" | "decline"), _):
-                call = self._find(rest, CallState.RINGING, direction=Direction.INBOUND)
-                await getattr(call, verb)()
-            case "hangup", _:
-                await self._find(rest, *CallState).hangup()
-            case (("hold" | "unhold" | "mute" | "unmute"), _):
-                await getattr(self._find(rest, CallState.ANSWERED), verb)()
-            case "show", _:
+        match verb:
+            case "show":
                 self._show()
-            case "quit", _:
+            case "quit":
                 self.leaving.set()
-            case "help", _:
+            case "help":
                 sys.stdout.write(HELP + "\n")
             case _:
-                raise ActionRefused("bad_request", f"not understood: {' '.join([verb, *rest])}; try help")
+                return await self._verbs.run(verb, rest)
         return ""
-
-    def _find(self, which: list[str], *states: CallState, direction: Direction | None = None) -> Call:
-        calls = self._phone.calls
-        if which:
-            # Named calls are looked up as they are: the leader says why a verb does not fit their state.
-            calls = [call for call in calls if call.call_id.startswith(which[0])]
-        else:
-            calls = [call for call in calls if call.state in states]
-            calls = [call for call in calls if direction in (None, call.direction)]
-        if not calls:
-            raise ActionRefused("no_such_call", f"there is no call {' '.join(which) or 'for that'}")
-        return calls[-1]
-
-    def _consulting(self) -> Consultation:
-        if self._consultation is None:
-            raise ActionRefused("no_such_call", "nobody was consulted here; try: consult NUMBER")
-        return self._consultation
 
     def _show(self) -> None:
         snapshot = self._phone.snapshot
@@ -191,9 +159,17 @@ def describe(snapshot: Snapshot) -> list[str]:
         sound = "" if window.media else ", no sound"
         lines.append(f"  window {window.name} (pid {window.pid}): {role}{sound}")
     calls = (
-        f"{call.call_id[:4]} {call.direction} {call.remote_number}: {call.state}" for call in snapshot.calls
+        f"{call.call_id[:4]} {call.direction} {call.remote_number}: {in_words(call)}"
+        for call in snapshot.calls
     )
     return [*lines, *(f"  call {call}" for call in calls)]
+
+
+def in_words(call: CallView) -> str:
+    """Return the state of a call for people: ``answered, muted, held by the far end``."""
+    if call.state.is_final:
+        return ending(call)
+    return ", ".join([call.state, *(words for name, words in _FLAGS.items() if getattr(call, name))])
 
 
 async def run_console(

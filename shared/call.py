@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from .call_facts import CallFacts
 from .errors import CallFailed, CallLost
 from .messages import (
     Action,
@@ -11,13 +12,20 @@ from .messages import (
     Cause,
     CompleteTransfer,
     Decline,
-    Direction,
     Done,
+    Forward,
     Hangup,
     Hold,
     MediaState,
     Mute,
+    Replied,
+    ReplyDirection,
+    ReplyKind,
+    ReplyUnits,
     SendDtmf,
+    SendReply,
+    StartReply,
+    ToVoicemail,
     Transfer,
     Unhold,
     Unmute,
@@ -26,6 +34,8 @@ from .messages import Call as CallView
 
 #: Seconds that a transfer may take: its target rings meanwhile.
 TRANSFER_TIME = 35.0
+#: Seconds that a reply may take: the caller listens to it, and chooses.
+REPLY_TIME = 195.0
 #: Seconds that tones may take, and more for each: they are sent one after the other.
 DTMF_TIME, TONE_TIME = 5.0, 0.25
 
@@ -47,7 +57,7 @@ class CallOwner(Protocol):
         """Return when ``condition`` holds."""
 
 
-class Call:
+class Call(CallFacts):
     """One call. Its attributes are those of :class:`shared.messages.Call`, always the newest known.
 
     All verbs raise :exc:`ActionRefused` when nothing was done, and :exc:`OutcomeUnknown` when nobody can
@@ -55,73 +65,66 @@ class Call:
     """
 
     def __init__(self, phone: CallOwner, view: CallView) -> None:
-        self._phone, self._view = phone, view
+        super().__init__(view)
+        self._phone = phone
 
     def __repr__(self) -> str:
         return f"<Call {self.call_id} {self.direction} {self.state} {self.remote_number}>"
-
-    @property
-    def view(self) -> CallView:
-        """All that is known of the call, as an immutable value."""
-        return self._view
-
-    @property
-    def call_id(self) -> str:
-        """The group's own id of the call."""
-        return self._view.call_id
-
-    @property
-    def direction(self) -> Direction:
-        """Who began it."""
-        return self._view.direction
-
-    @property
-    def state(self) -> CallState:
-        """Where it is in its life."""
-        return self._view.state
-
-    @property
-    def remote_number(self) -> str:
-        """The far end's number."""
-        return self._view.remote_number
-
-    @property
-    def remote_name(self) -> str:
-        """The far end's name, if the service tells it."""
-        return self._view.remote_name
-
-    @property
-    def held(self) -> bool:
-        """Whether we hold it."""
-        return self._view.held
-
-    @property
-    def muted(self) -> bool:
-        """Whether our microphone is off."""
-        return self._view.muted
-
-    @property
-    def media(self) -> MediaState:
-        """Whether sound is connected."""
-        return self._view.media
 
     @property
     def is_here(self) -> bool:
         """Whether this very process has the call's sound."""
         return self._view.media_host == self._phone.instance
 
-    @property
-    def cause(self) -> Cause | None:
-        """Why it is over, None while it is not."""
-        return self._view.cause
-
     async def answer(self) -> None:
         """Answer it here: this window's microphone and loudspeaker are used."""
         await self._phone.perform(Answer(call_id=self.call_id))
 
     async def decline(self) -> None:
-        """Refuse it while it rings."""
+        """Refuse it while it rings; the caller hears an announcement, if the service has one."""
         await self._phone.perform(Decline(call_id=self.call_id))
+
+    async def to_voicemail(self) -> None:
+        """Send the caller to voicemail, while it rings."""
+        await self._phone.perform(ToVoicemail(call_id=self.call_id))
+
+    async def forward(self, number: str) -> None:
+        """Send the caller to ``number``, while it rings."""
+        await self._phone.perform(Forward(call_id=self.call_id, target=number))
+
+    async def start_reply(self) -> None:
+        """Tell the service that a reply is being written, so that it lets the call ring for longer."""
+        await self._phone.perform(StartReply(call_id=self.call_id))
+
+    async def reply(
+        self,
+        text: str = "",
+        *,
+        kind: ReplyKind = ReplyKind.TEXT,
+        direction: ReplyDirection = "to_caller",
+        delay: int = 0,
+        units: ReplyUnits = "minutes",
+    ) -> Replied:
+        """Have the service read ``text``, or a sentence of its own, to the caller; return what that chose.
+
+        The call ends here at once; the caller may take minutes to choose.
+
+        Args:
+            text: At most 500 characters; for ``kind=ReplyKind.TEXT`` only.
+            kind: Which sentence.
+            direction: Who will call, for ``CALL_YOU_BACK`` and ``CALL_YOU_BACK_LATER``.
+            delay: In how many ``units`` (1 to 999), for ``CALL_YOU_BACK``.
+            units: See ``delay``.
+
+        Raises:
+            ActionRefused: With ``not_allowed`` if the service does not offer it for this call.
+            OutcomeUnknown: The caller was told perhaps, and what it chose was not heard of.
+        """
+        action = SendReply(
+            call_id=self.call_id, kind=kind, text=text, direction=direction, delay=delay, units=units
+        )
+        done = await self._phone.perform(action, REPLY_TIME)
+        return done.value if isinstance(done.value, Replied) else Replied()
 
     async def hangup(self) -> None:
         """End it, in whatever state it is."""
@@ -174,6 +177,16 @@ class Call:
         """
         await self._phone.until(lambda: self.state not in (CallState.INIT, CallState.RINGING))
         if self.state is not CallState.ANSWERED and self._view.answered_at is None:
+            raise self._failure()
+
+    async def connected(self) -> None:
+        """Return when its sound is connected.
+
+        Raises:
+            CallFailed, CallLost: It is over before that.
+        """
+        await self._phone.until(lambda: self.media is MediaState.CONNECTED or self.state.is_final)
+        if self.state.is_final:
             raise self._failure()
 
     async def ended(self) -> Cause:

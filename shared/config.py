@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ended_calls_time: Seconds = 5.0
     """How long an ended call stays in the snapshot, so that a window that skipped some still sees its end."""
 
+    auto_answer: bool = True
+    """Whether a call is answered by itself where the service asks for that (supervision, REST)."""
+
 
 def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """Return the settings of this process. ``overrides`` win over file and environment.

@@ -33,7 +33,9 @@ RefusalCode = Literal[
     "bad_request",
     "deadline_passed",
     "too_busy",
+    "unknown",
 ]
+"""``unknown`` says that nobody can know whether it was done: it reaches programs as :exc:`OutcomeUnknown`."""
 
 
 class SharedlineError(Exception):
@@ -121,3 +123,8 @@ class ActionRefused(SharedlineError):
 
 class OutcomeUnknown(SharedlineError):
     """No reply came in time, or the leader died first: look at the state before asking again."""
+
+
+def refusal(code: RefusalCode, message: str, status: int | None = None) -> ActionRefused | OutcomeUnknown:
+    """Return the error that a leader's refusal is for whoever asked."""
+    return OutcomeUnknown(message) if code == "unknown" else ActionRefused(code, message, status)

@@ -8,8 +8,9 @@ from msgspec import convert
 
 from agents.phone import AnswerAction, CommandHost, DropLine, Estate, PhoneCore, SendSip, TellWindow
 from agents.sip.events import ReinviteReceived
+from agents.sip.message import Headers, make_response, parse
 from agents.sip.message import Request as SipRequest
-from agents.sip.message import make_response, parse
+from agents.sip.ringcentral import AGENT_CONTENT_TYPE, AgentMessage
 from agents.sip.transaction import RequestReceived, Send
 from shared.config import Account, Settings
 from shared.messages import (
@@ -70,13 +71,23 @@ def snapshot(epoch: int = 1, sequence: int = 1, *calls: Call, leader: str = "des
     )
 
 
+_settings = settings  # for where an argument has its name
+
+
 class Rig:
     """A :class:`PhoneCore` in its world: ``far`` is the service, ``hosts`` answer media commands.
 
     Nothing happens but by :meth:`run`, which carries messages to and fro until all are silent.
     """
 
-    def __init__(self, *, seed: Snapshot | None = None, epoch: int = EPOCH, register: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        seed: Snapshot | None = None,
+        epoch: int = EPOCH,
+        register: bool = True,
+        settings: Settings | None = None,
+    ) -> None:
         self.now = 1000.0
         self.ids = id_factory("id")
         self.core = PhoneCore(
@@ -85,7 +96,7 @@ class Rig:
             epoch=epoch,
             account=account(),
             sip_instance_id="line",
-            settings=settings(),
+            settings=settings or _settings(),
             seed=seed,
             new_id=self.ids,
             now=self.now,
@@ -101,6 +112,8 @@ class Rig:
         self.effects: list[Any] = []  # in the order in which the core asked for them
         self.dropped: list[str] = []
         self.reinvite_status: int | None = 200  # what the far end says to a re-INVITE; None: nothing yet
+        self.documents: list[AgentMessage] = []  # what we told the service by MESSAGE
+        self.message_status: int | None = 200  # what it says to that; None: nothing yet
         self.host_answers = True
         self.host_error = ""
         self.unanswered: list[tuple[str, MediaCommand]] = []
@@ -164,7 +177,7 @@ class Rig:
         self.core.tick(end)
         self.run()
 
-    def ring(self, sdp: str = FAR_OFFER) -> str:
+    def ring(self, sdp: str = FAR_OFFER, *, headers: Sequence[tuple[str, str]] = ()) -> str:
         """Let the far end call; return its session's id."""
         session: str = self.far.invite(
             self.contact,
@@ -172,9 +185,24 @@ class Rig:
             to="<sip:101@sip.test>",
             sdp=sdp,
             now=self.now,
+            headers=headers,
         )
         self.run()
         return session
+
+    def tell(self, document: AgentMessage) -> None:
+        """Let the service send us an agent message."""
+        fields = {
+            "Via": f"SIP/2.0/WSS far.invalid;branch=z9hG4bK-{self.ids()}",
+            "From": f"<sip:%23996016@sip.test>;tag={self.ids()}",
+            "To": "<sip:101@sip.test>",
+            "Call-Id": self.ids(),
+            "CSeq": "218000000 MESSAGE",
+            "Content-Type": AGENT_CONTENT_TYPE,
+        }
+        body = document.encode() + "\r\n"
+        self.far.request(SipRequest("MESSAGE", self.contact, Headers(fields.items()), body), self.now)
+        self.run()
 
     def pick_up(self) -> str:
         """Let the far end answer our call; return its session's id."""
@@ -251,10 +279,9 @@ class Rig:
                 case TellWindow(instance, message):
                     assert isinstance(message, Done | Refused)
                     self.replies.append((instance, message))
-                case AnswerAction(instance, action_id, call_id):
-                    done = Done(
-                        action_id=action_id, version=Version(self.epoch, self.sequence), call_id=call_id
-                    )
+                case AnswerAction(instance, action_id, call_id, value):
+                    version = Version(self.epoch, self.sequence)
+                    done = Done(action_id=action_id, version=version, call_id=call_id, value=value)
                     self.replies.append((instance, done))
                 case DropLine(reason):
                     self.dropped.append(reason)
@@ -274,6 +301,12 @@ class Rig:
         for effect in effects:
             if isinstance(effect, Send):
                 self.core.received(effect.text, self.now)
+            elif isinstance(effect, RequestReceived) and effect.request.method == "MESSAGE":
+                self.documents.append(AgentMessage.parse(effect.request.body))
+                if self.message_status is not None:
+                    self.far.respond(
+                        effect.key, make_response(effect.request, self.message_status, to_tag="far"), self.now
+                    )
             elif isinstance(effect, RequestReceived) and effect.request.method == "REGISTER":
                 self.contact = (effect.request.headers.get("Contact") or "").split(">")[0].lstrip("<")
                 headers = [("Contact", effect.request.headers.get("Contact") or "")]

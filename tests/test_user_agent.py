@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.sip.agent_channel import AgentMessageReceived
 from agents.sip.events import (
     DialogRequestReceived,
     InviteReceived,
@@ -20,7 +21,7 @@ from agents.sip.events import (
 from agents.sip.message import MAX_FRAME_CHARS, Request, parse
 from agents.sip.ringcentral import Command
 from agents.sip.transaction import Send
-from agents.sip.user_agent import AgentMessageReceived, FrameDropped, UserAgent
+from agents.sip.user_agent import FrameDropped, UserAgent
 from shared.errors import AccountError, ActionRefused
 
 from .sip_pair import ANSWER, HELD, OFFER, End, Pair, id_factory

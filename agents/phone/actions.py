@@ -18,6 +18,7 @@ from shared.messages import (
     Decline,
     Dial,
     Direction,
+    Forward,
     Hangup,
     Hold,
     MediaDone,
@@ -26,27 +27,31 @@ from shared.messages import (
     RegistrationState,
     Request,
     SendDtmf,
+    SendReply,
+    StartReply,
+    ToVoicemail,
     Transfer,
     Unhold,
     Unmute,
 )
 
 from .calls import CallRecord
+from .checks import require_headers, require_number
 from .hosts import MediaHosts
+from .ringing import Ringing, RingingAction
 from .term import Term
 from .transfers import Transfers
 
 #: Calls that are not over. Far above what a person can use, far below what would hurt.
 _MOST_CALLS = 50
-_TARGET = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
 _TONES = re.compile(r"[0-9A-Da-d*#]{1,32}")
 
 
 class Actions:
     """The handlers, one for each kind of action."""
 
-    def __init__(self, term: Term, hosts: MediaHosts, transfers: Transfers) -> None:
-        self._term, self._hosts, self._transfers = term, hosts, transfers
+    def __init__(self, term: Term, hosts: MediaHosts, transfers: Transfers, ringing: Ringing) -> None:
+        self._term, self._hosts, self._transfers, self._ringing = term, hosts, transfers, ringing
 
     def begin(self, request: Request, now: float) -> None:
         """Do an action, or raise :exc:`ActionRefused`."""
@@ -56,8 +61,8 @@ class Actions:
                 self._dial(request, action, now)
             case Answer():
                 self._answer(request, action.call_id, now)
-            case Decline():
-                self._decline(request, action.call_id, now)
+            case Decline() | ToVoicemail() | Forward() | StartReply() | SendReply():
+                self._divert(request, action, now)
             case Hangup():
                 self._hang_up(request, action.call_id, now)
             case Hold() | Unhold():
@@ -73,10 +78,10 @@ class Actions:
 
     def _dial(self, request: Request, action: Dial, now: float) -> None:
         term = self._term
-        if not _TARGET.fullmatch(action.target):
-            raise ActionRefused("bad_request", f"{action.target!r} is no number or extension")
-        if action.caller_id and not _TARGET.fullmatch(action.caller_id):
-            raise ActionRefused("bad_request", f"{action.caller_id!r} is no number to show")
+        require_number(action.target)
+        if action.caller_id:
+            require_number(action.caller_id, "number to show")
+        require_headers(action.headers)
         if term.registration.state is not RegistrationState.REGISTERED:
             detail = term.registration.detail or f"the phone is {term.registration.state}"
             raise ActionRefused("not_registered", f"no calls can be made now: {detail}")
@@ -153,11 +158,15 @@ class Actions:
         )
         term.acknowledge(request, now, record.call_id)
 
-    def _decline(self, request: Request, call_id: str, now: float) -> None:
-        record = self._ringing_inbound(call_id)
-        self._term.user_agent.reject(record.session_id, 603, now)
-        self._term.end_call(record, Cause.DECLINED, now)
-        self._term.acknowledge(request, now, call_id)
+    def _divert(self, request: Request, action: RingingAction, now: float) -> None:
+        record = self._ringing_inbound(action.call_id)
+        if isinstance(action, Decline) and not self._term.user_agent.agent_sid(record.session_id):
+            # No message channel: a plain SIP service takes a plain refusal.
+            self._term.user_agent.reject(record.session_id, 603, now)
+            self._term.end_call(record, Cause.DECLINED, now)
+            self._term.acknowledge(request, now, record.call_id)
+            return
+        self._ringing.begin(request, action, record, now)
 
     def _ringing_inbound(self, call_id: str) -> CallRecord:
         record = self._term.calls.get(call_id)
@@ -168,6 +177,7 @@ class Actions:
             raise ActionRefused("wrong_state", f"{self._term.presence.name(who)} has answered it")
         if record.taken_by:
             raise ActionRefused("wrong_state", f"{self._term.presence.name(who)} is answering it")
+        self._ringing.require_idle(record)
         return record
 
     # -- any call ----------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that
 import contextlib
 from collections.abc import Callable
 
+from agents.sip.agent_channel import AgentCommandDone, AgentMessageReceived
 from agents.sip.registration import CloseTransport, RegistrationChanged
 from agents.sip.transaction import Send
-from agents.sip.user_agent import AgentMessageReceived, FrameDropped, UserAgent
 from agents.sip.user_agent import Effect as UserAgentEffect
+from agents.sip.user_agent import FrameDropped, UserAgent
 from shared.config import Account, Settings
 from shared.errors import ActionRefused
 from shared.messages import (
+    Answer,
     Cause,
     MediaChanged,
     MediaDone,
@@ -30,11 +32,13 @@ from shared.messages import (
 )
 
 from .actions import Actions, reoffer
-from .calls import CallTable
+from .auto_answer import AutoAnswer
+from .calls import CallRecord, CallTable
 from .estate import Estate, encode_estate, inherit
 from .hosts import MediaHosts
 from .outcomes import Outcomes
 from .presence import Presence
+from .ringing import Ringing
 from .signalling import Signalling
 from .term import AnswerAction, DropLine, Effect, SendSip, TellWindow, Term
 from .transfers import Transfers
@@ -84,8 +88,12 @@ class PhoneCore:
         )
         self._hosts = MediaHosts(self._term)
         self._transfers = Transfers(self._term)
-        self._actions = Actions(self._term, self._hosts, self._transfers)
-        self._signalling = Signalling(self._term, self._hosts, self._actions, self._transfers)
+        self._ringing = Ringing(self._term)
+        self._auto_answer = AutoAnswer(self._term, instance, is_on=settings.auto_answer)
+        self._actions = Actions(self._term, self._hosts, self._transfers, self._ringing)
+        self._signalling = Signalling(
+            self._term, self._hosts, self._actions, self._transfers, self._ringing, self._auto_answer
+        )
         self._inherited = inherit(self._term, seed, estate, now) if seed else []
         for record in self._inherited:
             if not record.view.state.is_final:
@@ -206,6 +214,9 @@ class PhoneCore:
         self._hosts.tick(now)
         for record in self._transfers.tick(now):
             self._actions.end_here(record, Cause.TRANSFERRED, now)
+        self._ringing.tick(now)
+        for record, instance in self._auto_answer.due(now):
+            self._answer_for(instance, record, now)
         if self._term.calls.expire(now):
             self._term.has_changed = True
         self._term.user_agent.tick(now)
@@ -217,6 +228,8 @@ class PhoneCore:
             term.presence.next_deadline(),
             self._hosts.next_deadline(),
             self._transfers.next_deadline(),
+            self._ringing.next_deadline(),
+            self._auto_answer.next_deadline(),
             term.calls.next_deadline(),
             term.user_agent.next_deadline(),
         )
@@ -254,14 +267,29 @@ class PhoneCore:
                 self._signalling.registration_changed(effect)
                 if effect.state == "registered":
                     self._go_on(now)
-            case FrameDropped() | AgentMessageReceived():
-                pass  # counted and logged by the shell, or nothing that a window would show
+            case FrameDropped():
+                pass  # counted and logged by the shell
+            case AgentMessageReceived():
+                self._ringing.messaged(effect.message, now)
+            case AgentCommandDone():
+                self._ringing.told(effect, now)
             case _:
                 self._signalling.session_changed(effect, now)
 
+    def _answer_for(self, instance: str, record: CallRecord, now: float) -> None:
+        """Answer a call that nobody asked for, as if the window ``instance`` had."""
+        term, action = self._term, Answer(call_id=record.call_id)
+        request = Request(
+            action_id=term.new_id(), instance=instance, epoch=term.epoch, deadline=now + 1.0, action=action
+        )
+        with contextlib.suppress(ActionRefused):  # somebody answers or declines it at this moment
+            self._actions.begin(request, now)
+
     def _repeat(self, request: Request, earlier: Outcome) -> None:
         if earlier.refused is None:
-            self._term.effects.append(AnswerAction(request.instance, request.action_id, earlier.call_id))
+            self._term.effects.append(
+                AnswerAction(request.instance, request.action_id, earlier.call_id, earlier.value)
+            )
             return
         refused = Refused(
             action_id=request.action_id, code=earlier.refused, message=earlier.message, status=earlier.status

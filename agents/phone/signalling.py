@@ -17,6 +17,7 @@ from agents.sip.events import (
     SessionProgress,
 )
 from agents.sip.registration import RegistrationChanged
+from agents.sip.ringcentral import call_info, call_message
 from agents.sip.sdp import Sdp, mirror
 from shared.errors import ActionRefused
 from shared.messages import (
@@ -33,8 +34,10 @@ from shared.messages import (
 )
 
 from .actions import Actions, reoffer
+from .auto_answer import AutoAnswer
 from .calls import CallRecord
 from .hosts import MediaHosts
+from .ringing import Ringing
 from .term import Term
 from .transfers import Transfers
 
@@ -60,8 +63,17 @@ _REMEDIES = {
 class Signalling:
     """The handlers, one for each kind of event."""
 
-    def __init__(self, term: Term, hosts: MediaHosts, actions: Actions, transfers: Transfers) -> None:
-        self._term, self._hosts, self._actions, self._transfers = term, hosts, actions, transfers
+    def __init__(
+        self,
+        term: Term,
+        hosts: MediaHosts,
+        actions: Actions,
+        transfers: Transfers,
+        ringing: Ringing,
+        auto_answer: AutoAnswer,
+    ) -> None:
+        self._term, self._hosts, self._actions = term, hosts, actions
+        self._transfers, self._ringing, self._auto_answer = transfers, ringing, auto_answer
 
     def session_changed(self, event: SessionEvent, now: float) -> None:
         """Take what happened to one of the user agent's sessions."""
@@ -108,19 +120,23 @@ class Signalling:
             self._term.has_changed = True
 
     def _invited(self, event: InviteReceived, now: float) -> None:
-        term = self._term
+        term, headers = self._term, event.request.headers
+        names = told.body if (told := call_message(headers)) else {}
         view = Call(
             call_id=term.new_id(),
             direction=Direction.INBOUND,
             state=CallState.RINGING,
             remote_number=event.remote_number,
-            remote_name=event.remote_name,
+            remote_name=event.remote_name or names.get("Nm", ""),
             local_number=event.local_number,
+            local_name=names.get("ToNm", ""),
             started_at=term.wall(now),
             session_id=event.session_ref or "",
             party_id=event.party_id or "",
+            call_info=call_info(headers),
         )
-        term.calls.add(CallRecord(view, session_id=event.session_id, remote_sdp=event.sdp))
+        record = term.calls.add(CallRecord(view, session_id=event.session_id, remote_sdp=event.sdp))
+        self._auto_answer.invited(headers, record, now)
         term.has_changed = True
 
     def _progress(self, event: SessionProgress, record: CallRecord) -> None:
@@ -195,11 +211,13 @@ class Signalling:
 
     def _ended(self, event: SessionEnded, record: CallRecord, now: float) -> None:
         cause = self._transfers.cause_of(record, _CAUSES[event.cause])
+        cause = self._ringing.cause_of(record, cause)
         if cause in (Cause.REJECTED, Cause.TIMEOUT) and record.view.answered_at is not None:
             cause = Cause.LOST  # the far end, or the way to it, does not know the call any more
         self._term.end_call(record, cause, now, status=event.status or 0, reason=event.reason)
         self._term.settle_hangups(record, now)
         self._transfers.ended(record, now)
+        self._ringing.ended(record, now)
 
 
 def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:

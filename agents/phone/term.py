@@ -15,6 +15,7 @@ from shared.messages import (
     Refused,
     Registration,
     Request,
+    Value,
 )
 
 from .calls import CallRecord, CallTable
@@ -60,6 +61,7 @@ class AnswerAction:
     instance: str
     action_id: str
     call_id: str
+    value: Value | None = None
 
 
 Effect = SendSip | DropLine | TellWindow | CommandHost | AnswerAction
@@ -95,10 +97,12 @@ class Term:
         record.change(**fields)
         self.has_changed = True
 
-    def acknowledge(self, request: Request, now: float, call_id: str = "") -> None:
+    def acknowledge(
+        self, request: Request, now: float, call_id: str = "", value: Value | None = None
+    ) -> None:
         """Tell whoever asked that the action has its effect."""
-        self.outcomes.finish(Outcome(action_id=request.action_id, call_id=call_id), now)
-        self.effects.append(AnswerAction(request.instance, request.action_id, call_id))
+        self.outcomes.finish(Outcome(action_id=request.action_id, call_id=call_id, value=value), now)
+        self.effects.append(AnswerAction(request.instance, request.action_id, call_id, value))
         self.has_changed = True
 
     def refuse(self, request: Request, error: ActionRefused, now: float) -> None:

@@ -19,6 +19,7 @@ from .message import Headers, Request
 
 AGENT_CONTENT_TYPE = "x-rc/agent"
 _MAX_XML_CHARS = 16_384
+_MAX_FACTS = 16
 _PARTY_ID = re.compile(r"party-id=(p-[0-9a-z\-]+)", re.IGNORECASE)
 _SESSION_ID = re.compile(r"session-id=(s-[0-9a-z\-]+)", re.IGNORECASE)
 _ELEMENT = re.compile(r"<(Hdr|Bdy)((?:\s+[A-Za-z]\w*\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*)\s*/?>")
@@ -134,9 +135,10 @@ def api_ids(headers: Headers) -> tuple[str | None, str | None]:
 
 
 def call_info(headers: Headers) -> dict[str, str]:
-    """Return ``p-rc-api-call-info`` as a mapping; values may contain ``=``."""
+    """Return ``p-rc-api-call-info`` as a mapping of at most 16 names; values may contain ``=``."""
     pairs = (part.partition("=") for part in (headers.get("p-rc-api-call-info") or "").split(";"))
-    return {name.strip(): value for name, equals, value in pairs if equals}
+    named = [(name.strip()[:64], value[:256]) for name, equals, value in pairs if equals]
+    return dict(named[:_MAX_FACTS])
 
 
 def digest_uri(challenge: Challenge, request: Request, domain: str) -> str:

@@ -8,35 +8,28 @@ What the user asks for raises :exc:`ActionRefused` when it cannot be done, and t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from shared.config import Account
 from shared.errors import AccountError, ActionRefused, SipError
 
-from . import ringcentral
-from .address import NameAddr, Uri
+from .address import Uri
+from .agent_channel import AgentChannel, AgentCommandDone, AgentMessageReceived
 from .authentication import Authenticator
 from .context import Output
 from .dialog import Endpoint
 from .digest import Credentials
 from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
-from .message import Headers, Request, make_response, parse
+from .message import Request, make_response, parse
 from .refer import refer_to
 from .registration import CloseTransport, Registration, RegistrationChanged, RegistrationState, SendRegister
-from .ringcentral import AgentMessage, Command
+from .ringcentral import Command
 from .sessions import METHODS, Sessions
 from .timers import TIMEOUT
 from .transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 
 _ALLOW = ("Allow", ", ".join(METHODS))
-
-
-@dataclass(frozen=True, slots=True)
-class AgentMessageReceived:
-    """RingCentral told us something: see :class:`.ringcentral.Command`. Answered already."""
-
-    message: AgentMessage = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,15 @@ class FrameDropped:
     size_chars: int
 
 
-Effect = Send | CloseTransport | RegistrationChanged | AgentMessageReceived | FrameDropped | SessionEvent
+Effect = (
+    Send
+    | CloseTransport
+    | RegistrationChanged
+    | AgentMessageReceived
+    | AgentCommandDone
+    | FrameDropped
+    | SessionEvent
+)
 
 
 class UserAgent:
@@ -97,7 +98,7 @@ class UserAgent:
         self._is_connected = False
         self._abandon_at: float | None = None
         self._register_key: TransactionKey | None = None
-        self._agent_calls: dict[str, AgentMessage] = {}  # session id -> its P-rc
+        self._agent = AgentChannel(account, endpoint, self._sessions, new_id)
         self._effects: list[Effect] = []
 
     # -- the connection
@@ -228,17 +229,20 @@ class UserAgent:
         )
         return self.request_in_dialog(session_id, "REFER", now, headers=headers)
 
-    def agent_command(self, session_id: str, command: Command, body: Mapping[str, str], now: float) -> None:
+    def agent_command(self, session_id: str, command: Command, body: Mapping[str, str], now: float) -> str:
         """Send RingCentral a command about a call that rings here (to voicemail, forward, reply).
 
         ``body`` are the attributes behind ``Cln``. Refused for a call that came without ``P-rc``.
+        :class:`AgentCommandDone` with the returned id follows.
         """
         self._require_connection()
-        self._sessions.session(session_id)
-        if session_id not in self._agent_calls:
-            raise ActionRefused("not_allowed", "the service does not offer this for this call")
-        self._send_agent_message(session_id, command, body, now)
+        request_id = self._agent.send(session_id, command, body, now)
         self._advance(now)
+        return request_id
+
+    def agent_sid(self, session_id: str) -> str:
+        """Return what the service's messages call a call that rings here; "" if they do not tell of it."""
+        return self._agent.sid_of(session_id)
 
     def export_session(self, session_id: str) -> dict[str, Any]:
         """Return an answered call as plain data, without secrets, for another process."""
@@ -304,27 +308,26 @@ class UserAgent:
     def _take(self, output: Output, now: float) -> None:
         if isinstance(output, RequestReceived):
             self._take_request(output.key, output.request, now)
-        elif isinstance(output, ResponseReceived):
-            if output.key == self._register_key:
-                self._registration.answered(output.response, now)
-        elif isinstance(output, TimedOut):
-            if output.key == self._register_key:
-                self._registration.not_answered()
+        elif isinstance(output, ResponseReceived | TimedOut):
+            self._take_answer(output, now)
         else:
             self._effects.append(output)
             if isinstance(output, InviteReceived):
-                self._ring(output, now)
+                self._sessions.progress(output.session_id, 180, now)
+                self._agent.invited(output, now)
             elif isinstance(output, DialogRequestReceived):
                 self._take_request(output.key, output.request, now)
             elif isinstance(output, SessionEnded):
-                self._agent_calls.pop(output.session_id, None)
+                self._agent.ended(output.session_id)
 
-    def _ring(self, event: InviteReceived, now: float) -> None:
-        self._sessions.progress(event.session_id, 180, now)
-        call = ringcentral.call_message(event.request.headers)
-        if call is not None:
-            self._agent_calls[event.session_id] = call
-            self._send_agent_message(event.session_id, Command.CLIENT_RECEIVE_CONFIRM, {}, now)
+    def _take_answer(self, output: ResponseReceived | TimedOut, now: float) -> None:
+        if output.key == self._register_key:
+            if isinstance(output, TimedOut):
+                self._registration.not_answered()
+            else:
+                self._registration.answered(output.response, now)
+        elif done := self._agent.settled(output):
+            self._effects.append(done)
 
     def _take_request(self, key: TransactionKey, request: Request, now: float) -> None:
         status = 200 if request.method in METHODS else 405
@@ -335,36 +338,6 @@ class UserAgent:
         response = make_response(request, status, to_tag=self._new_id(), headers=headers)
         self._sessions.respond(key, response, now)
         if request.method == "MESSAGE" and request.body:
-            self._take_agent_message(request, now)
-
-    def _take_agent_message(self, request: Request, now: float) -> None:
-        if (request.headers.get("Content-Type") or "").lower() != ringcentral.AGENT_CONTENT_TYPE:
-            return
-        message = AgentMessage.parse(request.body)
-        if message.client not in (None, "", self._account.authorization_id):
-            return  # for another device of the same extension
-        if message.command == Command.ALREADY_PROCESSED:
-            for session_id in [one for one, call in self._agent_calls.items() if call.sid == message.sid]:
-                # Has no effect on a call that was answered here, to whom the service tells the same.
-                self._sessions.answered_elsewhere(session_id, now)
-        self._effects.append(AgentMessageReceived(message))
-
-    def _send_agent_message(
-        self, session_id: str, command: Command, body: Mapping[str, str], now: float
-    ) -> None:
-        call = self._agent_calls[session_id]
-        message = call.reply(command, {"Cln": self._account.authorization_id, **body})
-        uri = f"sip:{call.sender}"
-        request = Request("MESSAGE", uri, Headers(), f"{message.encode()}\r\n")
-        fields = {
-            "Via": self._endpoint.via(self._new_id()),
-            "Max-Forwards": "70",
-            "From": f"<{self._aor}>;tag={self._new_id()}",
-            "To": str(NameAddr(Uri.parse(uri))),
-            "Call-Id": self._sessions.session(session_id).call_id,
-            "CSeq": "1 MESSAGE",
-            "User-Agent": self._endpoint.user_agent,
-            "Content-Type": ringcentral.AGENT_CONTENT_TYPE,
-        }
-        request.headers = Headers(fields.items())
-        self._sessions.request(request, now)
+            told = self._agent.received(request, now)
+            if told is not None:
+                self._effects.append(told)

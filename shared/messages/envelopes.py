@@ -8,7 +8,7 @@ from shared.errors import RefusalCode
 
 from .actions import Action
 from .base import Version, Wire
-from .state import MediaState, Snapshot, Window
+from .state import MediaState, Snapshot, Value, Window
 
 
 class Request(Wire, tag="request", frozen=True, kw_only=True):
@@ -83,6 +83,7 @@ class Done(Wire, tag="done", frozen=True, kw_only=True, omit_defaults=True):
     action_id: str
     version: Version
     call_id: str = ""
+    value: Value | None = None
 
 
 class Refused(Wire, tag="refused", frozen=True, kw_only=True, omit_defaults=True):

@@ -4,6 +4,7 @@ Nothing here may ever hold a password, a key or an SDP: a snapshot goes to every
 """
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -44,9 +45,53 @@ class Cause(StrEnum):
     DECLINED = "declined"
     ANSWERED_ELSEWHERE = "answered_elsewhere"
     REJECTED = "rejected"
+    VOICEMAIL = "voicemail"
+    FORWARDED = "forwarded"
+    REPLIED = "replied"
+    PARKED = "parked"
     NO_MEDIA = "no_media"
     TIMEOUT = "timeout"
     LOST = "lost"
+
+
+class ReplyKind(StrEnum):
+    """What the caller of a ringing call is told: a text of our own, or one of the service's sentences."""
+
+    TEXT = "text"
+    CALL_YOU_BACK = "call_you_back"
+    ON_MY_WAY = "on_my_way"
+    ON_OTHER_LINE = "on_other_line"
+    CALL_YOU_BACK_LATER = "call_you_back_later"
+    IN_A_MEETING = "in_a_meeting"
+    ON_OTHER_LINE_NO_CALL = "on_other_line_no_call"
+
+
+class Replied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="replied"):
+    """What the caller chose after our reply. ``none``: hung up, went to voicemail, or chose nothing.
+
+    ``callback`` is the number to call back of an ``urgent`` one; ``number`` and ``name`` are the caller's.
+    """
+
+    answer: Literal["yes", "no", "urgent", "none"] = "none"
+    callback: str = ""
+    number: str = ""
+    name: str = ""
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
+    """Where a call was parked: dial ``*`` and this number to talk with it."""
+
+    location: str
+
+
+class Flipped(msgspec.Struct, frozen=True, kw_only=True, tag="flipped"):
+    """The number that the service calls for a flip."""
+
+    number: str
+
+
+Value = Replied | Parked | Flipped
+"""What an action returns, if it returns anything."""
 
 
 class MediaState(StrEnum):
@@ -67,12 +112,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     remote_number: str
     remote_name: str = ""
     local_number: str = ""
+    local_name: str = ""
     media_host: str = ""  # instance id of the process whose microphone and speaker the call uses
     media: MediaState = MediaState.NONE
     transfer_of: str = ""  # the held call that this one consults about
     held: bool = False
     held_by_remote: bool = False
     muted: bool = False
+    recording: bool = False  # by the service
     started_at: float = 0.0
     answered_at: float | None = None
     ended_at: float | None = None
@@ -81,6 +128,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     session_id: str = ""  # the service's own ids (p-rc-api-ids), for its REST interface
     party_id: str = ""
+    call_info: dict[str, str] = {}  # the service's p-rc-api-call-info
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,6 +177,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     status: int | None = None
     call_id: str = ""
+    value: Value | None = None
 
 
 class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=True):

@@ -194,18 +194,17 @@ def test_a_blind_transfer_that_fails_says_so_to_the_dummy_and_the_call_goes_on(
     assert not [entry for entry in entries if entry.event == "TRANSFERRED"]
 
 
-def test_a_target_that_declines_leaves_the_call_as_it_was(tmp_path: Path) -> None:
+def test_a_target_that_declines_leaves_the_caller_with_the_services_announcement(tmp_path: Path) -> None:
     async def story(place: Office) -> None:
         phone, target = await place.window("101"), await place.window("102")
-        await place.robot_calls("101")
+        robot = await place.robot_calls("101")
         await (await ringing(phone)).answer()
         transfer = asyncio.create_task(phone.calls[0].transfer("102"))
         await (await ringing(target)).decline()
-        with pytest.raises(ActionRefused) as caught:
-            await transfer
-        assert caught.value.code == "far_end"
-        assert caught.value.status is not None
-        assert phone.calls[0].state is CallState.ANSWERED
+        await transfer
+        await place.happened("CALL_DIVERTED", reason="declined")
+        async with asyncio.timeout(WITHIN):
+            assert (await place.simulator.robots.until(robot, "ended", WITHIN)).state == "ended"
 
     tell(tmp_path, story)
 
