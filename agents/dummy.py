@@ -32,6 +32,7 @@ from shared.messages import (
     decode_snapshot,
 )
 from shared.replica import Change, Replica
+from shared.trace import Trace
 
 from .bus import ActionClient, Subscriber
 
@@ -61,9 +62,11 @@ class DummyAgent:
         window: Window,
         settings: Settings,
         changed: Callable[[list[Change]], None],
+        trace: Trace | None = None,
     ) -> None:
         self.replica = Replica(now=boottime(), stale_after=settings.stale_after)
         self._context, self._window, self._settings, self._changed = context, window, settings, changed
+        self._trace = trace or Trace(None, window.instance)
         self._loop = asyncio.get_running_loop()
         self._holder: Holder | None = None
         self._is_closed = False
@@ -120,6 +123,7 @@ class DummyAgent:
         time = self._settings.action_time if time is None else time
         pending = _Pending(secrets.token_hex(8), action, boottime() + time, self._loop.create_future())
         self._pending[pending.action_id] = pending
+        self._trace.asked(pending.action_id, action, time)
         timer = self._loop.call_later(time, self._expire, pending)
         if self._client is not None:
             self._send(pending)
@@ -128,6 +132,7 @@ class DummyAgent:
         finally:
             timer.cancel()
             self._pending.pop(pending.action_id, None)
+            self._trace.answered(pending.action_id, pending.reply)
 
     def close(self) -> None:
         """Leave the group politely. Actions under way end in :exc:`OutcomeUnknown`."""
@@ -137,6 +142,7 @@ class DummyAgent:
         self._hang_up()
         if self._staleness is not None:
             self._staleness.cancel()
+        self._trace.write("LEFT")
         for pending in list(self._pending.values()):
             self._fail(pending, OutcomeUnknown("this window left the group before the reply came"))
 
@@ -148,6 +154,8 @@ class DummyAgent:
         self._watch_staleness()
         if self.replica.version == before and not changes:
             return
+        if self.replica.version != before:
+            self._trace.snapshot(snapshot)
         self._changed(changes)
         self._show(self.replica.version)  # first: what was acknowledged is done, whoever leads now
         if self.replica.version.epoch > before.epoch:

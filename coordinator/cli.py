@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_join(commands)
     _add_status(commands)
     _add_bench(commands)
+    _add_verify(commands)
     return parser
 
 
@@ -205,6 +206,29 @@ def _bench(options: argparse.Namespace) -> int:
     from .bench import run_bench
 
     return _run(run_bench(as_json=options.json, is_quick=options.quick))
+
+
+# -- verify ----------------------------------------------------------------------------------------------
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="judge from what a run left behind whether the promises were kept",
+        description="Read the ledgers and traces below DIR (SHAREDLINE_TRACE_DIR makes windows write them), "
+        "and say of each promise, P1 to P7, whether it was kept. Exit status 1: one was broken, or none "
+        "could be decided.",
+    )
+    verify.add_argument("directory", metavar="DIR", type=Path)
+    verify.set_defaults(command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verify import judge, report
+
+    lines, status = report(judge(options.directory))
+    print("\n".join(lines))
+    return status
 
 
 # -- inside ----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from shared.config import Account, Settings
 from shared.election import Election, Endpoints, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
 from shared.errors import AccountError, GroupError
 from shared.messages import Snapshot
+from shared.trace import Trace
 
 from .lease import Lease, Vacant
 
@@ -51,6 +52,7 @@ class Candidacy:
     seed: Callable[[], Snapshot | None]
     follow: Callable[[Holder], None]
     failed: Callable[[Exception], None]
+    trace: Trace
 
 
 class Keeper:
@@ -149,7 +151,8 @@ class Keeper:
                 self._promote(epoch)
             case Renew(deadline):
                 self._renew(deadline)
-            case StepDown():
+            case StepDown(epoch):
+                self._candidacy.trace.write("STEPPED_DOWN", epoch=epoch)
                 self._step_down()
 
     def _look(self) -> None:
@@ -196,6 +199,7 @@ class Keeper:
             deposed=self._deposed_soon,
         )
         self._stop_expecting()
+        candidacy.trace.write("PROMOTED", epoch=epoch)
         try:
             self._agent = RealAgent(self._context, office)
         except zmq.ZMQError as exc:

@@ -19,11 +19,15 @@ from shared.log import ensure_logging
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
 from shared.replica import Change
+from shared.trace import Trace
 
 from .group import load_instance_id, open_group_dir
 from .keeper import Candidacy, Keeper
 from .lease import FileLease
 from .sound import sound_loader
+
+#: Seconds between the samples of a trace.
+_SAMPLE_EVERY = 1.0
 
 
 class Node:
@@ -57,7 +61,12 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._agent = DummyAgent(self._context, self._window, self._settings, self._changed)
+        self._trace = Trace(self._settings.trace_dir, self._window.instance)
+        self._trace.write("JOINED", pid=os.getpid())
+        self._sampling: asyncio.TimerHandle | None = None
+        if self._trace.is_on:
+            self._sample()
+        self._agent = DummyAgent(self._context, self._window, self._settings, self._changed, self._trace)
         self.phone = Phone(self._agent)
         if self._load_media is not None:
             beat_every = self._settings.presence_time / 4
@@ -75,6 +84,7 @@ class Node:
             seed=lambda: self._agent.snapshot,
             follow=self._follow,
             failed=self._failed,
+            trace=self._trace,
         )
         self._keeper = Keeper(self._context, candidacy)
         return self
@@ -86,6 +96,9 @@ class Node:
         if self._host is not None:
             await self._host.close()
         self._failure.cancel()
+        if self._sampling is not None:
+            self._sampling.cancel()
+        self._trace.close()
         await asyncio.to_thread(self._context.term)
 
     async def settled(self) -> None:
@@ -115,6 +128,10 @@ class Node:
         if snapshot is not None and (heir := snapshot.heir()) != self._heir:
             self._heir = heir
             self._keeper.heir_changed(heir)
+
+    def _sample(self) -> None:
+        self._trace.resources(len(asyncio.all_tasks()))
+        self._sampling = self._loop.call_later(_SAMPLE_EVERY, self._sample)
 
     def _follow(self, holder: Holder) -> None:
         self._loop.call_soon_threadsafe(self._agent.follow, holder)

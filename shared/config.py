@@ -48,6 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auto_answer: bool = True
     """Whether a call is answered by itself where the service asks for that (supervision, REST)."""
 
+    trace_dir: Path | None = None
+    """Where each process writes what it saw and asked, for ``coordinator verify``; None: nowhere."""
+
 
 def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
     """Return the settings of this process. ``overrides`` win over file and environment.

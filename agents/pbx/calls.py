@@ -109,7 +109,8 @@ class Call:
         """Call the number ``dialled`` on behalf of the caller's leg."""
         self._offer = offer
         self._adopt(self.caller, offer)
-        self._record("CALL_STARTED", number=dialled, leg=self.caller.name)
+        session_id = self.name.session_id
+        self._record("CALL_STARTED", number=dialled, leg=self.caller.name, session_id=session_id)
         self.caller.progress()
         self.route(dialled)
 
@@ -299,7 +300,8 @@ class Call:
         self.far, self.callees = far, [far]
         self._adopt(self.caller, sdp)
         self._adopt(far, far_sdp)
-        self._record("CALL_STARTED", leg=self.caller.name, number=far.number)
+        session_id = self.name.session_id
+        self._record("CALL_STARTED", leg=self.caller.name, number=far.number, session_id=session_id)
         self._record("CALL_ANSWERED", leg=far.name)
 
     # -- the parts

@@ -17,15 +17,15 @@ Registrations
     ``BINDING_ADDED``, ``BINDING_REFRESHED``, ``BINDING_REPLACED`` (the same instance id on a new flow),
     ``BINDING_REMOVED``, ``BINDING_EXPIRED``, ``BINDING_UNREACHABLE`` (its flow has closed).
 SIP in calls
-    Requests by their method: ``INVITE`` (``kind`` is ``initial`` or ``reinvite``), ``ACK``, ``CANCEL``,
-    ``BYE``, ``MESSAGE``, ``INFO``, ``OPTIONS`` ..., ``in`` and ``out``; ``RESPONSE`` with ``method`` and
-    ``status``, ``in`` and ``out``. ``UNDELIVERED``: a message could not leave, because no flow is open to its
-    phone; it counts as not sent. ACKs of failures are written like all others.
+    Requests by their method: ``INVITE`` (``kind`` is ``initial``, with the ``number`` that it is for, or
+    ``reinvite``), ``ACK``, ``CANCEL``, ``BYE``, ``MESSAGE``, ``INFO``, ``OPTIONS`` ..., ``in`` and ``out``;
+    ``RESPONSE`` with ``method`` and ``status``, ``in`` and ``out``. ``UNDELIVERED``: a message could not
+    leave, because no flow is open to its phone; it counts as not sent. ACKs of failures are written, too.
 Calls
-    ``CALL_STARTED``, ``CALL_ANSWERED`` (``leg`` and ``instance_id``: who), ``CALL_ENDED`` with ``reason``
-    and the ``ended_by`` leg; ``CALL_DIVERTED`` with ``reason``: a ringing phone wanted something else;
-    ``LEG_ADRIFT`` (its flow closed in the call), ``LEG_CONTINUED`` (a flow of the same instance id goes on
-    with it), ``LEG_HELD``, ``LEG_UNHELD``.
+    ``CALL_STARTED`` with the ``session_id`` that phones are told, ``CALL_ANSWERED`` (``leg`` and
+    ``instance_id``: who), ``CALL_ENDED`` with ``reason`` and the ``ended_by`` leg; ``CALL_DIVERTED`` with
+    ``reason``: a ringing phone wanted something else; ``LEG_ADRIFT`` (its flow closed in the call),
+    ``LEG_CONTINUED`` (a flow of the same instance id goes on with it), ``LEG_HELD``, ``LEG_UNHELD``.
 Transfers
     ``REFER`` (in) and ``NOTIFY`` (out) are among the requests. ``TRANSFER_ACCEPTED`` (answered 202),
     ``TRANSFERRED`` (the far end talks with its new one), ``TRANSFER_FAILED`` with ``status`` and ``reason``:
@@ -65,6 +65,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cseq: int | None = None
     call: str | None = None
     leg: str | None = None
+    session_id: str | None = None
     other_call: str | None = None
     other_call_id: str | None = None
     ended_by: str | None = None

@@ -323,7 +323,10 @@ class Phone:
 
     def _record_in(self, flow: str, message: Message) -> None:
         event = message.method if isinstance(message, Request) else "RESPONSE"
-        self.exchange.record(event, direction="in", **self._message_facts(flow, message))
+        facts = self._message_facts(flow, message)
+        if isinstance(message, Request) and facts["kind"] == "initial":
+            facts["number"] = _dialled(message)
+        self.exchange.record(event, direction="in", **facts)
 
     def _message_facts(self, flow: str | None, message: Message) -> dict[str, Any]:
         facts = self.facts(flow) | {"call_id": message.call_id, "cseq": message.cseq.number}

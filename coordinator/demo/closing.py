@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 
+from coordinator.verify import judge
 from shared.clock import boottime
 from shared.messages import Cause, Direction
 
@@ -87,7 +88,7 @@ async def leave(scene: Scene) -> AsyncIterator[str]:
 
 
 async def ledger(scene: Scene) -> AsyncIterator[str]:
-    """The service's ledger says that everything took effect once."""
+    """The service's ledger and the windows' traces say that all promises were kept."""
     scene.stage.look()
     counted = checks.effects(scene.stage.ledger.entries, EXTENSION)
     yield (
@@ -98,3 +99,8 @@ async def ledger(scene: Scene) -> AsyncIterator[str]:
         f"{counted.registrations} REGISTER 200 by {counted.instance_ids} instance id; "
         f"never more than {counted.most_bindings} binding"
     )
+    verdicts = await asyncio.to_thread(judge, scene.stage.directory)
+    if broken := [line for verdict in verdicts if verdict.is_kept is False for line in verdict.lines()]:
+        raise checks.NotObserved("; ".join(broken))
+    kept = ", ".join(verdict.promise for verdict in verdicts if verdict.is_kept)
+    yield f"the checker finds these promises kept, and none broken: {kept}"

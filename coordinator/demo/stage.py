@@ -120,6 +120,8 @@ class Stage:
         try:
             self.directory = _prepare(self._keep) if self._keep else self._scratch / "service"
             self.ledger = Ledger(self.directory / "ledger.ndjson")
+            self.traces = self.directory / "traces"
+            shutil.rmtree(self.traces, ignore_errors=True)  # an earlier demo's: its epochs began at 1, too
             self._supervisor = await Supervisor().__aenter__()
         except BaseException:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -241,6 +243,7 @@ class Stage:
         return {
             "SHAREDLINE_RUNTIME_DIR": str(self._scratch / "run"),
             "SHAREDLINE_STATE_DIR": str(self.directory / "state"),
+            "SHAREDLINE_TRACE_DIR": str(self.traces),
             "SHAREDLINE_CONFIG": str(self._scratch / "none.toml"),  # the user's own settings stay out
         }
 

@@ -49,6 +49,7 @@ class Stage:
             "SHAREDLINE_RUNTIME_DIR": str(self.root / "run"),
             "SHAREDLINE_STATE_DIR": str(self.root / "state"),
             "SHAREDLINE_CONFIG": str(self.root / "none.toml"),
+            "SHAREDLINE_TRACE_DIR": str(self.root / "traces"),
         }
 
     async def join(self, *names: str, sound: bool = False, group: str = GROUP, **env: str) -> list[Child]:
