@@ -60,7 +60,8 @@ class NumberPlan:
         for number, subscriber in self.subscribers.items():
             # An extension may take a robot's number: who configures it wants the phone.
             self._routes[number] = Route("extension", number)
-            self._routes[canonical(subscriber.extension.direct_number)] = Route("extension", number)
+            for full in subscriber.extension.numbers:
+                self._routes[canonical(full)] = Route("extension", number)
 
     def by_username(self, username: str) -> Subscriber | None:
         """Return who has the address of record ``username``."""

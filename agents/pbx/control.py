@@ -6,18 +6,12 @@
 :mod:`.views`; an error is ``{"error": text}`` with 400, 401, 404 or 409.
 """
 
-import asyncio
-import contextlib
 import hmac
-import logging
 import secrets
-import socket
-from collections.abc import Iterator
-from typing import Any, Protocol, get_args
+from typing import Protocol, get_args
 
 import msgspec
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -26,11 +20,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.errors import ActionRefused, ConfigError, SharedlineError
+from shared.errors import ActionRefused, SharedlineError
 
 from .authority import write_private
 from .settings import SimulatorSettings
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
+from .web import HttpPort
+from .web import json_answer as _json
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -75,65 +71,25 @@ class Controlled(Protocol):
         """Let a robot hang up."""
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the program that it is a part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class ControlServer:
     """Listens at once; answers when :meth:`start` has been awaited."""
 
     def __init__(self, settings: SimulatorSettings, service: Controlled) -> None:
-        self._settings = settings
+        self._settings, self._service = settings, service
         self._token = secrets.token_urlsafe(32)
-        self._socket = _listen(settings.control_port)
-        self.port = int(self._socket.getsockname()[1])
-        app = make_app(service, self._token)
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            log_level=logging.CRITICAL,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            ws="none",
-        )
-        self._server = _Server(config)
-        self._task: asyncio.Task[None] | None = None
+        self._http = HttpPort("127.0.0.1", settings.control_port, purpose="control")
+        self.port = self._http.port
 
     async def start(self) -> None:
         """Serve, and write ``control.json``."""
         file = ControlFile(url=f"http://127.0.0.1:{self.port}", token=self._token)
         write_private(self._settings.directory / "control.json", msgspec.json.encode(file) + b"\n")
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="control")
+        self._http.start(make_app(self._service, self._token))
 
     async def close(self) -> None:
         """Stop, and remove ``control.json``."""
         (self._settings.directory / "control.json").unlink(missing_ok=True)
-        if self._task is not None:
-            self._server.should_exit = True
-            await self._task
-        self._socket.close()
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError as exc:
-        listener.close()
-        reason = exc.strerror or exc
-        raise ConfigError(
-            f"cannot listen on 127.0.0.1 port {port}: {reason}; choose another control port"
-        ) from exc
-    listener.setblocking(False)
-    return listener
+        await self._http.close()
 
 
 def make_app(service: Controlled, token: str) -> Starlette:
@@ -237,10 +193,6 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= _LONGEST_WAIT:
         raise ActionRefused("bad_request", f"timeout must be a number of seconds up to {_LONGEST_WAIT:g}")
     return value
-
-
-def _json(content: Any, *, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
 
 
 _STATUS = {"no_such_call": 404, "wrong_state": 409, "far_end": 409}

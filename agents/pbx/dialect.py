@@ -80,7 +80,7 @@ def invitation(
             "Phn": caller.public_number,
             "Nm": clean(caller.name),
             "ToPhn": f"+{callee.extension.direct_number}",
-            "ToNm": f"Extension {callee.extension.number}",
+            "ToNm": clean(callee.extension.display_name),
             "RecUrl": "",
         },
     )

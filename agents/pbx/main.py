@@ -26,11 +26,12 @@ except ImportError:  # Windows, which has no such limit
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-class _Listening(msgspec.Struct, frozen=True, kw_only=True):
+class _Listening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The one line that is printed."""
 
     wss: int
     control: int
+    rest: int | None = None
     dir: str
 
 
@@ -41,6 +42,7 @@ def run(options: Options) -> int:
             directory=options.directory,
             wss_port=options.wss_port,
             control_port=options.control_port,
+            rest_port=options.rest_port,
             domain=options.domain,
             extensions=tuple(Extension.parse(text) for text in options.extensions) or DEFAULT_EXTENSIONS,
             media_addresses=options.media_addresses or ("127.0.0.1",),
@@ -66,7 +68,10 @@ async def serve(settings: SimulatorSettings) -> None:
             loop.add_signal_handler(number, ending.set)
     async with Simulator(settings) as simulator:
         line = _Listening(
-            wss=simulator.wss_port, control=simulator.control_port, dir=str(settings.directory.resolve())
+            wss=simulator.wss_port,
+            control=simulator.control_port,
+            rest=simulator.rest.port if simulator.rest is not None else None,
+            dir=str(settings.directory.resolve()),
         )
         with contextlib.suppress(BrokenPipeError):  # nobody reads it: no reason to die
             print(msgspec.json.encode(line).decode(), flush=True)

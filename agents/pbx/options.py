@@ -15,6 +15,7 @@ class Options:
     directory: Path
     wss_port: int = 0
     control_port: int = 0
+    rest_port: int | None = None
     domain: str = "sip.test"
     extensions: tuple[str, ...] = ()
     media_addresses: tuple[str, ...] = ()
@@ -24,6 +25,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the service's options to a command line."""
     parser.add_argument("--wss", type=int, default=0, metavar="PORT", help="WebSocket port (default: any)")
     parser.add_argument("--control", type=int, default=0, metavar="PORT", help="control port (default: any)")
+    parser.add_argument(
+        "--rest",
+        type=int,
+        metavar="PORT",
+        help="serve login, provisioning and call control by REST, too; 0: any port (default: no REST)",
+    )
     parser.add_argument(
         "--dir", type=Path, required=True, metavar="DIR", help="for accounts, ledger, recordings"
     )
@@ -51,6 +58,7 @@ def read_options(given: argparse.Namespace) -> Options:
         directory=given.dir,
         wss_port=given.wss,
         control_port=given.control,
+        rest_port=given.rest,
         domain=given.domain,
         extensions=tuple(given.extension),
         media_addresses=tuple(given.media_address),

@@ -284,7 +284,7 @@ class Phone:
             asserted = ""
         if asserted.removeprefix("+").isdecimal() and asserted.isascii():
             number = asserted
-        return Caller(number, f"Extension {self.extension}")
+        return Caller(number, self.subscriber.extension.display_name)
 
     def _requested(self, effect: RequestReceived) -> None:
         """Answer a request outside of calls (RFC 3261 §8.2.1)."""

@@ -45,6 +45,7 @@ from .transfers import Transfers
 
 if TYPE_CHECKING:
     from .control import ControlServer
+    from .rest.server import RestServer
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class Simulator:
         self.transfers = Transfers(self)
         self.desk = Desk(self)
         self.control: ControlServer | None = None
+        self.rest: RestServer | None = None
         self.pace = Pace()
         self.phones = PhoneBook(self, self.pace)
         self._calls: dict[str, Call] = {}
@@ -103,6 +105,7 @@ class Simulator:
             self.ledger.close()
             raise
         write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
+        await self._start_rest()
         await self.control.start()
         self.ledger.record("SERVICE_STARTED", number=str(self.wss_port))
         # A robot's first call should not wait for imports, nor should listening.
@@ -116,12 +119,25 @@ class Simulator:
         await self.transfers.close()
         await self.robots.close()
         await self.server.close()
-        if self.control is not None:
-            await self.control.close()
+        for http in (self.control, self.rest):
+            if http is not None:
+                await http.close()
         self.phones.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.ledger.record("SERVICE_STOPPED")
         self.ledger.close()
+
+    async def _start_rest(self) -> None:
+        if self.settings.rest_port is None:
+            return
+        from .rest.server import RestServer
+
+        try:
+            self.rest = RestServer(self, self.settings.rest_port)
+            self.rest.start()
+        except ConfigError:
+            await self.stop()
+            raise
 
     @property
     def wss_port(self) -> int:

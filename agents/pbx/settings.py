@@ -13,10 +13,25 @@ FAREWELL_ROBOT = ("199", "16505550199")
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """One phone extension: its short ``number`` and the ``direct_number`` that strangers dial."""
+    """One phone extension: its short ``number`` and the ``direct_number`` that strangers dial.
+
+    ``other_numbers`` lead to it as well. Without a ``name`` it is called by its number.
+    """
 
     number: str
     direct_number: str
+    name: str = ""
+    other_numbers: tuple[str, ...] = ()
+
+    @property
+    def display_name(self) -> str:
+        """What others see."""
+        return self.name or f"Extension {self.number}"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All full numbers, the direct one first."""
+        return (self.direct_number, *self.other_numbers)
 
     @classmethod
     def parse(cls, text: str) -> "Extension":
@@ -63,6 +78,9 @@ class SimulatorSettings:
     """0 lets the system choose."""
 
     control_port: int = 0
+    rest_port: int | None = None
+    """The port of the REST side, 0 for any; None: there is none."""
+
     domain: str = "sip.test"
     main_number: str = "16505550100"
     extensions: tuple[Extension, ...] = DEFAULT_EXTENSIONS
@@ -116,8 +134,8 @@ class SimulatorSettings:
         Raises:
             ConfigError: If ports, extensions or the domain cannot be used; the text says which.
         """
-        for name in ("wss_port", "control_port"):
-            if not 0 <= getattr(self, name) <= 65535:
+        for name in ("wss_port", "control_port", "rest_port"):
+            if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise ConfigError(f"bad {name}: {getattr(self, name)} is not between 0 and 65535")
         for name in ("number", "direct_number"):
             values = [getattr(extension, name) for extension in self.extensions]

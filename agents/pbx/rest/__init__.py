@@ -1,0 +1,7 @@
+"""The REST side of the simulated service: login, provisioning, and what calls are asked to do from outside.
+
+* pure: :mod:`.tokens` (who may ask), :mod:`.errors` and :mod:`.documents` (what is answered)
+* :mod:`.keys`: what a client needs to log in, as files
+* :mod:`.office`: what is asked, done at the service
+* shells: :mod:`.api` (HTTP in, HTTP out), :mod:`.server` (TLS)
+"""
