@@ -27,6 +27,7 @@ from shared.messages import (
     MediaChanged,
     MediaDone,
     Problem,
+    QualityChanged,
     RegistrationState,
     Request,
     Resync,
@@ -228,6 +229,8 @@ class RealAgent:
                 self._input(partial(self._core.media_done, message))
             case MediaChanged():
                 self._input(partial(self._core.media_changed, message))
+            case QualityChanged():
+                self._input(partial(self._core.quality_changed, message))
             case Resync():
                 self._settle()  # a version is one state, whichever way it is sent
                 if self._may_act():

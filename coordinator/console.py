@@ -21,7 +21,7 @@ from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
 from shared.messages import Call as CallView
-from shared.messages import Problem, Snapshot
+from shared.messages import Problem, Quality, Snapshot
 from shared.phone import Phone
 
 from .node import join
@@ -45,6 +45,7 @@ class Console:
         self._commands: set[asyncio.Task[None]] = set()
         for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
             phone.on(event, self._call_printer(event))
+        phone.on("quality_changed", self._quality)
         phone.on("leader_changed", self._leader)
         phone.on("registration_changed", self._registration)
         phone.on("staleness_changed", self._staleness)
@@ -81,6 +82,10 @@ class Console:
                 self.say(event, line, call=msgspec.to_builtins(view), **self._version())
 
         return show
+
+    def _quality(self, call: Call) -> None:
+        if self._as_json and call.quality is not None:  # people ask for it with "show"
+            self.say("quality", "", call_id=call.call_id, quality=msgspec.to_builtins(call.quality))
 
     def _leader(self, snapshot: Snapshot) -> None:
         text = f"epoch {snapshot.version.epoch}: this window is the {self._phone.role} phone"
@@ -158,11 +163,22 @@ def describe(snapshot: Snapshot) -> list[str]:
         role = "real phone" if window.instance == snapshot.leader else "dummy"
         sound = "" if window.media else ", no sound"
         lines.append(f"  window {window.name} (pid {window.pid}): {role}{sound}")
-    calls = (
-        f"{call.call_id[:4]} {call.direction} {call.remote_number}: {in_words(call)}"
-        for call in snapshot.calls
-    )
-    return [*lines, *(f"  call {call}" for call in calls)]
+    for call in snapshot.calls:
+        lines.append(f"  call {call.call_id[:4]} {call.direction} {call.remote_number}: {in_words(call)}")
+        if call.quality is not None:
+            lines.append(f"    sound: {describe_quality(call.quality)}")
+    return lines
+
+
+def describe_quality(quality: Quality) -> str:
+    """Return how well a call is heard, as a line for people."""
+    mos = "unknown" if quality.mos is None else f"{quality.mos:.1f}"
+    facts = [f"MOS {mos}", quality.codec, f"{quality.lost} of {quality.lost + quality.received} packets lost"]
+    if quality.jitter_ms is not None:
+        facts.append(f"jitter {quality.jitter_ms:.1f} ms")
+    if quality.round_trip_ms is not None:
+        facts.append(f"round trip {quality.round_trip_ms:.1f} ms")
+    return ", ".join(facts)
 
 
 def in_words(call: CallView) -> str:

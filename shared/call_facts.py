@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from .messages import Call as CallView
-from .messages import CallState, Cause, Direction, MediaState
+from .messages import CallState, Cause, Direction, MediaState, Quality
 
 _ENDINGS = {
     Cause.TRANSFERRED: "transferred",
@@ -131,6 +131,11 @@ class CallFacts:
     def media(self) -> MediaState:
         """Whether sound is connected."""
         return self._view.media
+
+    @property
+    def quality(self) -> Quality | None:
+        """How well it is heard where its sound is; None before that is known."""
+        return self._view.quality
 
     @property
     def cause(self) -> Cause | None:

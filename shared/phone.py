@@ -26,6 +26,7 @@ from .replica import (
     CallAdded,
     CallChanged,
     CallEnded,
+    CallMeasured,
     Change,
     LeaderChanged,
     RegistrationChanged,
@@ -34,7 +35,7 @@ from .replica import (
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-CallEvent = Literal["inbound_call", "outbound_call", "call_changed", "call_ended"]
+CallEvent = Literal["inbound_call", "outbound_call", "call_changed", "call_ended", "quality_changed"]
 PhoneEvent = Literal["leader_changed", "registration_changed", "staleness_changed", "snapshot"]
 EVENTS = (*CallEvent.__args__, *PhoneEvent.__args__)  # type: ignore[attr-defined]
 
@@ -211,6 +212,11 @@ class Phone:
                 call = self._calls[view.call_id]
                 call.update(view)
                 self._emit("call_changed", call)
+            case CallMeasured(view):
+                measured = self._calls.get(view.call_id) or self._ended.get(view.call_id)
+                if measured is not None:
+                    measured.update(view)
+                    self._emit("quality_changed", measured)
             case CallEnded(view) if view.call_id in self._calls:
                 call = self._ended[view.call_id] = self._calls.pop(view.call_id)
                 if len(self._ended) > _REMEMBER_ENDED:

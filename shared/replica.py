@@ -30,6 +30,13 @@ class CallChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMeasured:
+    """Nothing but the quality of a known call's sound changed."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """A known call reached its end: ``call.cause`` says why."""
 
@@ -56,7 +63,15 @@ class StalenessChanged:
     is_stale: bool
 
 
-Change = CallAdded | CallChanged | CallEnded | LeaderChanged | RegistrationChanged | StalenessChanged
+Change = (
+    CallAdded
+    | CallChanged
+    | CallMeasured
+    | CallEnded
+    | LeaderChanged
+    | RegistrationChanged
+    | StalenessChanged
+)
 
 
 class Replica:
@@ -127,6 +142,8 @@ class Replica:
             return [] if joined else [CallAdded(_as_it_began(call)), CallEnded(call)]
         if call.state.is_final and not before.state.is_final:
             return [CallChanged(before, call), CallEnded(call)]
+        if before.quality != call.quality and msgspec.structs.replace(before, quality=call.quality) == call:
+            return [CallMeasured(call)]
         return [CallChanged(before, call)]
 
 

@@ -15,6 +15,7 @@ from shared.messages import (
     Action,
     Done,
     FromLeader,
+    Quality,
     Request,
     Snapshot,
     ToLeader,
@@ -90,6 +91,8 @@ def examples(kind: type[Wire]) -> Wire:
             return Version(number, number + 1)
         if annotation == Window:
             return Window(instance="i", name="n", pid=number, media=True)
+        if annotation == Quality:
+            return Quality(codec="opus", sent=number, loss=0.25, mos=4.2)
         if name == "action":
             return examples(get_args(Action)[0])
         return None

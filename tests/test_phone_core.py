@@ -21,6 +21,8 @@ from shared.messages import (
     Mute,
     Outcome,
     Problem,
+    Quality,
+    QualityChanged,
     Refused,
     RegistrationState,
     encode,
@@ -187,6 +189,25 @@ def test_what_a_host_says_of_a_calls_connection_is_shown_until_the_call_is_over(
     rig.do(Hangup(call_id=call_id))
     rig.core.media_changed(connected, rig.now)
     assert rig.call().media is MediaState.NONE
+
+
+def test_how_well_a_call_is_heard_is_shown_and_stays_when_it_is_over() -> None:
+    rig = Rig()
+    call_id = answered(rig)
+    assert rig.call().quality is None
+    rig.core.take_changed()
+    good = Quality(codec="opus", sent=100, received=98, lost=2, mos=4.2)
+    measured = QualityChanged(epoch=EPOCH, call_id=call_id, quality=good)
+    rig.core.quality_changed(measured, rig.now)
+    assert rig.call().quality == good
+    assert rig.core.take_changed()
+    rig.core.quality_changed(measured, rig.now)
+    assert not rig.core.take_changed()  # nothing new is no new state
+    rig.do(Hangup(call_id=call_id))
+    last = Quality(codec="opus", sent=120, received=118, lost=2, mos=4.1)
+    rig.core.quality_changed(QualityChanged(epoch=EPOCH, call_id=call_id, quality=last), rig.now)
+    assert rig.call().quality == last
+    rig.core.quality_changed(QualityChanged(epoch=EPOCH, call_id="nobody's", quality=last), rig.now)
 
 
 def test_hanging_up_everything_leaves_no_call_and_tells_the_service() -> None:

@@ -3,11 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messages import Call, CallState, Cause, Registration, RegistrationState, Snapshot, Version
+from shared.messages import (
+    Call,
+    CallState,
+    Cause,
+    Quality,
+    Registration,
+    RegistrationState,
+    Snapshot,
+    Version,
+)
 from shared.replica import (
     CallAdded,
     CallChanged,
     CallEnded,
+    CallMeasured,
     LeaderChanged,
     RegistrationChanged,
     Replica,
@@ -62,6 +72,14 @@ def test_the_same_version_again_is_a_heartbeat() -> None:
     assert replica.next_deadline() is None
     assert replica.tick(2.0) == []
     assert replica.apply(snapshot(1, 1), now=2.0) == [StalenessChanged(False)]
+
+
+def test_a_call_that_is_only_heard_better_or_worse_is_no_changed_call() -> None:
+    replica = fresh(a_call())
+    measured = a_call(quality=Quality(codec="opus", mos=4.1))
+    assert replica.apply(snapshot(1, 2, measured), now=0.1) == [CallMeasured(measured)]
+    held = a_call(quality=Quality(codec="opus", mos=3.1), held=True)
+    assert replica.apply(snapshot(1, 3, held), now=0.2) == [CallChanged(measured, held)]
 
 
 def test_a_later_epoch_beats_any_sequence_and_tells_of_the_new_leader() -> None:

@@ -7,7 +7,11 @@ never stalls a call; a source that has nothing returns ``b""``, and silence is s
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .handset import Recorder
+    from .quality import Counts
 
 RATE_HZ = 48_000
 FRAME_SECONDS = 0.02
@@ -98,6 +102,13 @@ class MediaSession(Protocol):
 
         Raises :exc:`shared.errors.MediaError` if the far end takes none, or for another character.
         """
+
+    @property
+    def counts(self) -> "Counts":
+        """Packets and delays of the whole call so far."""
+
+    def record(self, recorder: "Recorder | None") -> None:
+        """Give both sides of the call to ``recorder`` from now on; None ends that."""
 
     async def close(self) -> None:
         """Stop sending, close the connection, the source and the sink. Always await it; harmless twice."""

@@ -1,10 +1,11 @@
-"""Audio codecs by way of PyAV, each a pair of functions between 20 ms frames of PCM and RTP payloads.
+"""Audio codecs, each a pair of functions between 20 ms frames of PCM and RTP payloads.
 
-Importing this module loads FFmpeg (about 30 MB): only :mod:`.webrtc` and what it uses may. Opus is mono, 32
-kbit/s, for voice, with in-band error correction for the benefit of those who can use it.
+Importing this module loads FFmpeg (about 30 MB): only :mod:`.webrtc` and what it uses may. Opus is mono and
+for voice; it is libopus itself where that is found (:mod:`.libopus`), else FFmpeg's way to it.
 """
 
 import fractions
+from dataclasses import dataclass
 from typing import Protocol
 
 import av
@@ -13,26 +14,58 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.packet import Packet
 
+from . import libopus
 from .base import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ
+from .plc import Concealer
 
-_OPUS_BIT_RATE = 32_000
+
+@dataclass(frozen=True, slots=True)
+class OpusOptions:
+    """How we speak Opus: ``bit_rate`` in bit/s (speech wants 24,000 to 48,000).
+
+    ``fec``: each packet also carries the one before, more coarsely, as far as losses make that worth its
+    bits. ``dtx``: almost nothing is sent in silence.
+    """
+
+    bit_rate: int = 32_000
+    fec: bool = True
+    dtx: bool = False
+
+    def for_peer(self, fmtp: str) -> "OpusOptions":
+        """Return what suits a far end that describes its decoder so (RFC 7587 §6.1)."""
+        wants = dict(item.strip().partition("=")[::2] for item in fmtp.split(";"))
+        limit = wants.get("maxaveragebitrate", "")
+        bit_rate = min(self.bit_rate, max(int(limit), 6000)) if limit.isdecimal() else self.bit_rate
+        return OpusOptions(
+            bit_rate, self.fec and wants.get("useinbandfec") == "1", self.dtx or wants.get("usedtx") == "1"
+        )
 
 
 class Encoder(Protocol):
     """Frames of PCM in, payloads out."""
 
     def encode(self, frame: bytes) -> bytes:
-        """Return the payload for one frame; ``b""`` while the codec still looks ahead."""
+        """Return the payload for one frame; ``b""`` while the codec looks ahead, or leaves silence out."""
+
+    def expect_loss(self, share: float) -> None:
+        """Prepare for this share of packets to be lost, 0 to 1."""
 
 
 class Decoder(Protocol):
     """Payloads in, PCM out. A payload that cannot be decoded gives ``b""``."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the far end has stopped talking on purpose (DTX): what is missing is no loss."""
+
     def decode(self, payload: bytes) -> bytes:
         """Return PCM of any length."""
 
+    def recover(self, following: bytes) -> bytes:
+        """Return the PCM of a lost packet from the one after it; ``b""`` if that does not tell."""
+
     def conceal(self) -> bytes:
-        """Return 20 ms of PCM in place of a packet that is lost."""
+        """Return PCM in place of a packet that is lost, as long as the one before."""
 
 
 def _pcm_frame(pcm: bytes, rate_hz: int, layout: str = "mono") -> AudioFrame:
@@ -48,16 +81,21 @@ def _pcm_bytes(frames: list[AudioFrame]) -> bytes:
 
 
 class OpusEncoder:
-    """RFC 7587, mono."""
+    """RFC 7587, mono, by FFmpeg."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: OpusOptions) -> None:
         codec = av.CodecContext.create("libopus", "w")
         assert isinstance(codec, AudioCodecContext)
-        codec.bit_rate = _OPUS_BIT_RATE
+        codec.bit_rate = options.bit_rate
         codec.format, codec.layout, codec.sample_rate = "s16", "mono", RATE_HZ
         codec.time_base = fractions.Fraction(1, RATE_HZ)
         # Complexity 5 of 10: half the time, and no difference to be heard in speech.
-        codec.options = {"application": "voip", "fec": "1", "packet_loss": "5", "compression_level": "5"}
+        codec.options = {
+            "application": "voip",
+            "fec": str(int(options.fec)),
+            "packet_loss": "5",
+            "compression_level": "5",
+        }
         self._codec = codec
         self._samples = 0
 
@@ -68,9 +106,14 @@ class OpusEncoder:
         self._samples += FRAME_SAMPLES
         return b"".join(bytes(packet) for packet in self._codec.encode(pcm))
 
+    def expect_loss(self, share: float) -> None:
+        """Do nothing: FFmpeg takes 5 % from the start, and nothing later."""
+
 
 class OpusDecoder:
-    """RFC 7587; a stereo stream is mixed down by the decoder itself."""
+    """RFC 7587, by FFmpeg; a stereo stream is mixed down by the decoder itself."""
+
+    is_quiet = False
 
     def __init__(self) -> None:
         codec = av.CodecContext.create("libopus", "r")
@@ -86,6 +129,10 @@ class OpusDecoder:
             return b""
         self._toc = payload[:1]
         return self._run(payload)
+
+    def recover(self, following: bytes) -> bytes:
+        """Return nothing: FFmpeg does not decode error correction."""
+        return b""
 
     def conceal(self) -> bytes:
         """Let Opus continue what it heard: a packet without frame data means just that (RFC 6716 §3.4)."""
@@ -122,9 +169,14 @@ class G711Encoder:
         payload, self._pending = self._pending[:160], self._pending[160:]
         return payload
 
+    def expect_loss(self, share: float) -> None:
+        """Do nothing: G.711 has no error correction."""
+
 
 class G711Decoder:
-    """The way back from :class:`G711Encoder`."""
+    """The way back from :class:`G711Encoder`, with concealment in its spirit (G.711 appendix I)."""
+
+    is_quiet = False
 
     def __init__(self, law: str) -> None:
         codec = av.CodecContext.create(f"pcm_{law}", "r")
@@ -132,29 +184,39 @@ class G711Decoder:
         codec.format, codec.layout, codec.sample_rate = "s16", "mono", 8000
         self._codec = codec
         self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        self._concealer = Concealer(RATE_HZ)
 
     def decode(self, payload: bytes) -> bytes:
         """Return the PCM of one packet."""
         try:
             frames = self._codec.decode(Packet(payload)) if payload else []
-            return _pcm_bytes([part for frame in frames for part in self._resampler.resample(frame)])
+            pcm = _pcm_bytes([part for frame in frames for part in self._resampler.resample(frame)])
         except (av.FFmpegError, ValueError):
             return b""
+        return self._concealer.heard(pcm)
+
+    def recover(self, following: bytes) -> bytes:
+        """Return nothing: G.711 has no error correction."""
+        return b""
 
     def conceal(self) -> bytes:
-        """Return silence: G.711 knows nothing better."""
-        return bytes(FRAME_BYTES)
+        """Repeat the last period of the voice, ever quieter."""
+        return self._concealer.conceal(FRAME_BYTES // 2)
 
 
-def make_encoder(name: str) -> Encoder:
+def make_encoder(name: str, options: OpusOptions) -> Encoder:
     """Return an encoder for an SDP encoding name: opus, PCMU or PCMA, in any case."""
-    if name.lower() == "opus":
-        return OpusEncoder()
-    return G711Encoder("mulaw" if name.upper() == "PCMU" else "alaw")
+    if name.lower() != "opus":
+        return G711Encoder("mulaw" if name.upper() == "PCMU" else "alaw")
+    library = libopus.load()
+    if library is None:
+        return OpusEncoder(options)
+    return libopus.NativeEncoder(library, bit_rate=options.bit_rate, fec=options.fec, dtx=options.dtx)
 
 
 def make_decoder(name: str) -> Decoder:
     """Return a decoder for an SDP encoding name: opus, PCMU or PCMA, in any case."""
     if name.lower() == "opus":
-        return OpusDecoder()
+        library = libopus.load()
+        return OpusDecoder() if library is None else libopus.NativeDecoder(library)
     return G711Decoder("mulaw" if name.upper() == "PCMU" else "alaw")

@@ -6,7 +6,6 @@ None of them loads PyAV, unless a WAV file must be converted to 48 kHz mono 16 b
 import array
 import math
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +15,7 @@ import structlog
 from shared.errors import MediaError
 
 from .base import FRAME_BYTES, RATE_HZ
+from .pcm import to_wire
 from .wav import WavFormat, read_format, write_header
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -56,7 +56,7 @@ class ToneSource:
         # One second holds a whole number of periods of every whole frequency, so it repeats without a click.
         step = 2 * math.pi * hz / RATE_HZ
         samples = array.array("h", (round(32767 * level * math.sin(step * i)) for i in range(RATE_HZ)))
-        self._pcm = _to_wire(samples)
+        self._pcm = to_wire(samples)
         self._at = 0
 
     def read(self) -> bytes:
@@ -208,13 +208,6 @@ def _open(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as exc:
         raise MediaError(f"cannot read {path}: {exc.strerror}") from exc
-
-
-def _to_wire(samples: "array.array[int]") -> bytes:
-    if sys.byteorder == "big":
-        samples = array.array("h", samples)
-        samples.byteswap()
-    return samples.tobytes()
 
 
 def _converter(form: WavFormat) -> Callable[[bytes], bytes]:

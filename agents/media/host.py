@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 import structlog
 import zmq
 
@@ -26,10 +27,13 @@ from shared.messages import (
     MediaDone,
     MediaState,
     PlayDtmf,
+    Quality,
+    QualityChanged,
     ShapeMedia,
 )
 
 from . import base
+from .quality import QualityMeter
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -45,6 +49,9 @@ _SHOWN = {
 }
 
 
+#: Seconds between two looks at a call's counters, and how many of them pass between two words about it.
+_SAMPLE_TIME = 1.0
+_SAMPLES_TOLD = 5
 #: Seconds that sound which is ending already has to end when its process leaves.
 _ENDING_TIME = 2.0
 
@@ -68,6 +75,7 @@ class MediaHost:
         self._context, self._instance, self._load = context, instance, load
         self._beat_every = beat_every
         self._beat: asyncio.TimerHandle | None = None
+        self._sampling: asyncio.TimerHandle | None = None
         self._epoch = 0
         self._is_closed = False
         self._client: ActionClient | None = None
@@ -95,8 +103,9 @@ class MediaHost:
             await until_cancelled()
         finally:
             self._is_closed = True
-            if self._beat is not None:
-                self._beat.cancel()
+            for timer in (self._beat, self._sampling):
+                if timer is not None:
+                    timer.cancel()
             if self._client is not None:
                 self._client.close()
             await asyncio.gather(*(sound.close() for sound in self._calls.values()))
@@ -130,13 +139,45 @@ class MediaHost:
             if isinstance(command, CloseMedia):
                 return
             sound = self._calls[command.call_id] = self._new_sound(command.call_id)
+            self._sampling = self._sampling or self._sample_later()
         if isinstance(command, CloseMedia):
             del self._calls[command.call_id]
-            ending = asyncio.create_task(sound.finish(), name=f"ending-{command.call_id}")
+            ending = asyncio.create_task(self._end(command.call_id, sound), name=f"ending-{command.call_id}")
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
         else:
             sound.post(command)
+
+    async def _end(self, call_id: str, sound: "_Sound") -> None:
+        await sound.finish()
+        quality = sound.meter.newest
+        if quality is None:
+            return
+        self._tell_quality(call_id, quality)
+        mean, worst = sound.meter.mean_mos, sound.meter.worst_mos
+        log.info(
+            "call.quality",
+            call_id=call_id,
+            mos_mean=None if mean is None else round(mean, 2),
+            mos_worst=None if mean is None else round(worst, 2),
+            **msgspec.to_builtins(quality),
+        )
+
+    def _sample_later(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(_SAMPLE_TIME, self._sample)
+
+    def _sample(self) -> None:
+        """Look at every call's counters; now and then tell the leader."""
+        for call_id, sound in self._calls.items():
+            quality = sound.sample()
+            # The first word comes soon; then calls take turns, so that not all are told in one moment.
+            if quality is not None and sound.samples % _SAMPLES_TOLD == 2:
+                self._tell_quality(call_id, quality)
+        self._sampling = self._sample_later() if self._calls else None
+
+    def _tell_quality(self, call_id: str, quality: Quality) -> None:
+        if self._client is not None:
+            self._client.send(QualityChanged(epoch=self._epoch, call_id=call_id, quality=quality))
 
     def _new_sound(self, call_id: str) -> "_Sound":
         assert self._open is not None
@@ -167,6 +208,17 @@ class _Sound:
         self._session: base.MediaSession | None = None
         self._inbox: Inbox[MediaCommand] = Inbox(self._handle, name=f"sound-{call_id}")
         self.state: base.MediaState = "new"
+        self.meter, self.samples = QualityMeter(), 0
+
+    def sample(self) -> Quality | None:
+        """Measure once more; None as long as nothing was sent or received."""
+        if self._session is None:
+            return None
+        counts = self._session.counts
+        if not (counts.sent or counts.received):
+            return None
+        self.samples += 1
+        return self.meter.sample(counts)
 
     def post(self, command: MediaCommand) -> None:
         """Do ``command`` after those before it; if too many wait already, say so."""
@@ -176,8 +228,9 @@ class _Sound:
             self._done(command, "", "too much is asked of this call's sound at once")
 
     async def finish(self) -> None:
-        """End the sound when all commands are done."""
+        """End the sound when all commands are done; measure a last time."""
         await self._inbox.finish()
+        self.sample()
         await self.close()
 
     async def close(self) -> None:

@@ -19,7 +19,12 @@ _WINDOW_PACKETS = 50
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The packet that was due is missing, while later ones are here: conceal one packet's time."""
+    """The packet that was due is missing, while later ones are here: conceal one packet's time.
+
+    ``following`` is the very next one, which may tell what was in it; None if that is missing, too.
+    """
+
+    following: RtpPacket | None = None
 
 
 @dataclass(slots=True)
@@ -44,6 +49,11 @@ class JitterBuffer:
         self._filling = True
         self._calm = 0
         self._lowest, self._window = CAPACITY, 0
+
+    @property
+    def waiting(self) -> int:
+        """How many packets wait for their turn."""
+        return len(self._packets)
 
     def push(self, packet: RtpPacket) -> None:
         """Take a packet as it arrived. Another SSRC starts afresh; duplicates are dropped."""
@@ -77,7 +87,7 @@ class JitterBuffer:
         self._next += 1
         if packet is None:
             self.stats.lost += 1
-            return Lost()
+            return Lost(self._packets.get(self._next))
         return packet
 
     def _came_late(self, sequence: int, packet: RtpPacket) -> None:

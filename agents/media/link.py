@@ -103,9 +103,15 @@ class _Gatherer(RTCIceGatherer):
 class _Dtls(RTCDtlsTransport):
     """DTLS that accepts sha-1 fingerprints (the RingCentral edge sends them) and hands over plain packets."""
 
-    def __init__(self, ice: RTCIceTransport, certificate: RTCCertificate, on_packet: PacketCallback) -> None:
+    def __init__(
+        self,
+        ice: RTCIceTransport,
+        certificate: RTCCertificate,
+        on_packet: PacketCallback,
+        on_report: PacketCallback,
+    ) -> None:
         super().__init__(ice, [certificate])
-        self._on_packet = on_packet
+        self._on_packet, self._on_report = on_packet, on_report
 
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803
         assert self._ssl is not None
@@ -122,8 +128,7 @@ class _Dtls(RTCDtlsTransport):
         self._on_packet(data)
 
     async def _handle_rtcp_data(self, data: bytes) -> None:
-        # Two parties on one stream each: there is nothing that a report of the far end would change.
-        return
+        self._on_report(data)
 
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
@@ -154,6 +159,7 @@ class Link:
         stun_servers: Sequence[str],
         dead_after: float,
         on_packet: PacketCallback,
+        on_report: PacketCallback,
         on_state: LinkCallback,
     ) -> None:
         self._gatherer = _Gatherer(addresses, stun_servers, dead_after)
@@ -162,7 +168,7 @@ class Link:
         self._connection.ice_controlling = offering
         self._offering = offering
         self._ice = RTCIceTransport(self._gatherer)
-        self._dtls = _Dtls(self._ice, RTCCertificate.generateCertificate(), on_packet)
+        self._dtls = _Dtls(self._ice, RTCCertificate.generateCertificate(), on_packet, on_report)
         self._on_state = on_state
         self._task: asyncio.Task[None] | None = None
         self._closed = False

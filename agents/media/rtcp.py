@@ -1,32 +1,90 @@
-"""The RTCP reports that we send (RFC 3550 §6.4): how much we sent, how well we hear; and goodbye."""
+"""RTCP (RFC 3550 §6): reports in both directions of how much was sent and how well it is heard; goodbye."""
 
-from aiortc.clock import current_ntp_time
+import struct
+
 from aiortc.rtp import (
     RtcpByePacket,
+    RtcpPacket,
     RtcpReceiverInfo,
+    RtcpRrPacket,
     RtcpSdesPacket,
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
 )
 
-from .streams import ReceiveReport, SendStream
+from .reception import ReceiveReport
+from .streams import SendStream
 
 _CNAME = 1
 _MAX_LOST = (1 << 23) - 1
+_UNIX_TO_NTP = 2_208_988_800
+#: A round trip of more is a report that went astray, or somebody's clock.
+_MAX_ROUND_TRIP = 10.0
 
 
-def report(send: SendStream, received: ReceiveReport, cname: str) -> bytes:
-    """Return a sender report with our view of the far end's stream, and our CNAME, in one compound packet."""
-    info = RtcpSenderInfo(
-        ntp_timestamp=current_ntp_time(),
-        rtp_timestamp=send.timestamp,
-        packet_count=send.packets % (1 << 32),
-        octet_count=send.octets % (1 << 32),
-    )
-    packet = RtcpSrPacket(ssrc=send.ssrc, sender_info=info, reports=_reception(received))
-    source = RtcpSourceInfo(ssrc=send.ssrc, items=[(_CNAME, cname.encode())])
-    return bytes(packet) + bytes(RtcpSdesPacket(chunks=[source]))
+class Reports:
+    """What the two ends of one call tell each other. ``now`` is Unix seconds that are never set back."""
+
+    def __init__(self, cname: str) -> None:
+        self.round_trip: float | None = None
+        """Seconds, smoothed; None as long as no report told."""
+        self.loss_there: float | None = None
+        """The share of our packets that the far end missed lately, as it says."""
+        self._cname = cname
+        self._last = (0, 0, 0.0)  # the far end's SSRC, the time in its last report, and when that came
+
+    def write(self, send: SendStream, received: ReceiveReport, now: float) -> bytes:
+        """Return a sender report with our view of the far end's stream, and our CNAME, in one packet."""
+        info = RtcpSenderInfo(
+            ntp_timestamp=int((now + _UNIX_TO_NTP) * (1 << 32)),
+            rtp_timestamp=send.timestamp,
+            packet_count=send.packets % (1 << 32),
+            octet_count=send.octets % (1 << 32),
+        )
+        packet = RtcpSrPacket(ssrc=send.ssrc, sender_info=info, reports=self._reception(received, now))
+        source = RtcpSourceInfo(ssrc=send.ssrc, items=[(_CNAME, self._cname.encode())])
+        return bytes(packet) + bytes(RtcpSdesPacket(chunks=[source]))
+
+    def read(self, data: bytes, ssrc: int, now: float) -> None:
+        """Take a compound packet of the far end; what cannot be read is ignored. ``ssrc`` is ours."""
+        try:
+            packets = RtcpPacket.parse(data)
+        except (ValueError, IndexError, struct.error):  # not all lengths are checked there
+            return
+        for packet in packets:
+            if isinstance(packet, RtcpSrPacket):
+                self._last = (packet.ssrc, packet.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF, now)
+            if isinstance(packet, RtcpSrPacket | RtcpRrPacket):
+                for info in packet.reports:
+                    if info.ssrc == ssrc:
+                        self._heard(info, now)
+
+    def _heard(self, info: RtcpReceiverInfo, now: float) -> None:
+        self.loss_there = info.fraction_lost / 256
+        if not info.lsr:
+            return
+        trip = (_middle(now) - info.lsr - info.dlsr) % (1 << 32) / 65536
+        if trip <= _MAX_ROUND_TRIP:
+            # One late report must not look like a slow line.
+            self.round_trip = trip if self.round_trip is None else self.round_trip * 0.75 + trip * 0.25
+
+    def _reception(self, received: ReceiveReport, now: float) -> list[RtcpReceiverInfo]:
+        if received.ssrc is None:
+            return []
+        ssrc, lsr, came_at = self._last
+        known = lsr and ssrc == received.ssrc
+        return [
+            RtcpReceiverInfo(
+                ssrc=received.ssrc,
+                fraction_lost=received.fraction_lost(),
+                packets_lost=max(-_MAX_LOST, min(received.lost, _MAX_LOST)),
+                highest_sequence=received.highest % (1 << 32),
+                jitter=int(received.jitter) % (1 << 32),
+                lsr=lsr if known else 0,
+                dlsr=int((now - came_at) * 65536) % (1 << 32) if known else 0,
+            )
+        ]
 
 
 def goodbye(ssrc: int) -> bytes:
@@ -34,18 +92,6 @@ def goodbye(ssrc: int) -> bytes:
     return bytes(RtcpByePacket(sources=[ssrc]))
 
 
-def _reception(received: ReceiveReport) -> list[RtcpReceiverInfo]:
-    if received.ssrc is None:
-        return []
-    return [
-        RtcpReceiverInfo(
-            ssrc=received.ssrc,
-            fraction_lost=received.fraction_lost(),
-            packets_lost=max(-_MAX_LOST, min(received.lost, _MAX_LOST)),
-            highest_sequence=received.highest % (1 << 32),
-            jitter=int(received.jitter) % (1 << 32),
-            # The far end's reports are not read, so there is none to refer to: zero (§6.4.1).
-            lsr=0,
-            dlsr=0,
-        )
-    ]
+def _middle(now: float) -> int:
+    """Return the middle 32 bits of the NTP time, which reports carry."""
+    return int((now + _UNIX_TO_NTP) * 65536) & 0xFFFFFFFF

@@ -5,13 +5,21 @@ No I/O and no clock: :mod:`.webrtc` sends what :meth:`SendStream.step` returns, 
 
 from collections.abc import Callable
 
-from .base import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ, SILENCE
-from .codec import Decoder, Encoder, make_decoder, make_encoder
+from .base import FRAME_BYTES, FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ, SILENCE
+from .codec import Decoder, Encoder, OpusOptions, make_decoder, make_encoder
 from .dtmf import DtmfReceiver, DtmfSender
 from .jitter import JitterBuffer, JitterStats, Lost
-from .rtp import RtpPacket, extend
+from .plc import ComfortNoise
+from .reception import ReceiveReport
+from .rtp import RtpPacket
 from .sdp import Codec
 
+#: A network that loses nothing now may do so in a moment: with less, Opus would send no error correction at
+#: all.
+_MIN_EXPECTED_LOSS = 0.05
+#: A far end that falls silent may have lost packets, so its voice is continued; after 100 ms it is noise
+#: only.
+_MAX_CONTINUED_FRAMES = 5
 _MAX_PACKET_BYTES = 48_000  # 250 ms of PCM: nothing that a peer sends makes us hold more
 
 
@@ -19,18 +27,34 @@ class SendStream:
     """Encodes frames, or sends telephone keys in their place (RFC 3550 §5.1 for its numbers)."""
 
     def __init__(
-        self, codec: Codec, event: Codec | None, *, ssrc: int, sequence: int, timestamp: int
+        self,
+        codec: Codec,
+        event: Codec | None,
+        *,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        opus: OpusOptions | None = None,
     ) -> None:
         self.ssrc = ssrc
         self.packets, self.octets = 0, 0
         self.timestamp = timestamp
         self.dtmf = DtmfSender()
         self._codec, self._event = codec, event
-        self._encoder: Encoder = make_encoder(codec.name)
+        self._encoder: Encoder = make_encoder(codec.name, (opus or OpusOptions()).for_peer(codec.fmtp))
         self._sequence = sequence
         self._event_timestamp = timestamp
         self._units = FRAME_SAMPLES * codec.rate_hz // RATE_HZ
         self._marker = True
+
+    @property
+    def codec_name(self) -> str:
+        """The codec as the SDP names it, in lower case."""
+        return self._codec.name.lower()
+
+    def expect_loss(self, share: float) -> None:
+        """Prepare for what the far end says it misses, 0 to 1."""
+        self._encoder.expect_loss(max(share, _MIN_EXPECTED_LOSS))
 
     @property
     def event_rate_hz(self) -> int | None:
@@ -47,6 +71,7 @@ class SendStream:
                 self._event_timestamp = self.timestamp
             return self._packet(self._event.payload_type, self._event_timestamp, event.payload, event.first)
         if not payload:
+            self._marker = True  # what comes next begins a talkspurt (RFC 3551 §4.1)
             return None
         marker, self._marker = self._marker, False
         return self._packet(self._codec.payload_type, self.timestamp, payload, marker)
@@ -77,7 +102,18 @@ class ReceiveStream:
         self._decoders: dict[str, Decoder] = {}
         self._current: Decoder | None = None
         self._pcm = bytearray()
+        self._noise = ComfortNoise()
+        self._dry_frames = 0
         self.report = ReceiveReport()
+        self.concealed = 0
+        """Frames that were made up."""
+        self.recovered = 0
+        """Lost packets that were heard all the same, by error correction."""
+
+    @property
+    def buffered(self) -> float:
+        """How long what arrives now will wait, in seconds."""
+        return self._jitter.waiting * FRAME_SECONDS
 
     @property
     def stats(self) -> JitterStats:
@@ -99,19 +135,48 @@ class ReceiveStream:
         self._jitter.push(packet)
 
     def step(self) -> bytes:
-        """Return the next frame to play; silence where there is nothing."""
+        """Return the next frame to play; where there is nothing, what the far end may have said."""
         while len(self._pcm) < FRAME_BYTES:
             item = self._jitter.pop()
             if item is None:
                 # Whatever is left is less than a frame: fill it up, so that time goes on.
-                self._pcm += bytes(FRAME_BYTES - len(self._pcm))
+                self._pcm += self._continued()[: FRAME_BYTES - len(self._pcm)]
             elif isinstance(item, Lost):
-                self._pcm += (self._current.conceal() if self._current else b"") or SILENCE
+                self._pcm += self._restored(item)
             else:
+                self._dry_frames = 0
                 self._pcm += self._decode(item)[:_MAX_PACKET_BYTES]
         frame = bytes(self._pcm[:FRAME_BYTES])
         del self._pcm[:FRAME_BYTES]
         return frame
+
+    def _continued(self) -> bytes:
+        """Return a frame for a far end of which nothing is here."""
+        self._dry_frames += 1
+        decoder = self._current
+        if decoder is not None and decoder.is_quiet:
+            return _filled(decoder.conceal())
+        if decoder is not None and self._dry_frames <= _MAX_CONTINUED_FRAMES:
+            self.concealed += 1
+            return _filled(decoder.conceal())
+        return self._noise.frame()
+
+    def _restored(self, lost: Lost) -> bytes:
+        """Return what was in a lost packet: as the next one tells, else as the one before lets guess."""
+        decoder = self._current
+        if decoder is None:
+            return SILENCE
+        following = lost.following
+        if following is not None and self._is_of(following, decoder):
+            pcm = decoder.recover(following.payload)
+            if pcm:
+                self.recovered += 1
+                return pcm
+        self.concealed += 1
+        return decoder.conceal() or SILENCE
+
+    def _is_of(self, packet: RtpPacket, decoder: Decoder) -> bool:
+        return self._decoders.get(self._codecs[packet.payload_type].name.lower()) is decoder
 
     def _decode(self, packet: RtpPacket) -> bytes:
         name = self._codecs[packet.payload_type].name.lower()
@@ -120,55 +185,10 @@ class ReceiveStream:
         if name not in self._decoders:
             self._decoders[name] = make_decoder(name)
         self._current = self._decoders[name]
-        return self._current.decode(packet.payload) or SILENCE
+        pcm = self._current.decode(packet.payload) or SILENCE
+        self._noise.heard(pcm)
+        return pcm
 
 
-class ReceiveReport:
-    """What RFC 3550 §6.4.1 wants to be told about reception: highest number, losses, jitter."""
-
-    def __init__(self) -> None:
-        self.ssrc: int | None = None
-        self.highest = 0  # extended by the number of wraps
-        self.jitter = 0.0  # in units of the RTP clock
-        self.received = 0
-        self._rate_hz = RATE_HZ
-        self._base = 0
-        self._transit: float | None = None
-        self._last = (0, 0)  # expected and received at the previous report
-
-    @property
-    def jitter_seconds(self) -> float:
-        """The jitter, in seconds."""
-        return self.jitter / self._rate_hz
-
-    @property
-    def lost(self) -> int:
-        """Packets lost since the start; duplicates make it smaller."""
-        return self.highest - self._base + 1 - self.received if self.received else 0
-
-    def count(self, packet: RtpPacket, rate_hz: int | None, now: float) -> None:
-        """Note an arrival at ``now`` (Appendix A.3 and A.8); no ``rate_hz``: not for the jitter."""
-        if packet.ssrc != self.ssrc:
-            self.ssrc, self.received, self.jitter, self._transit = packet.ssrc, 0, 0.0, None
-            self._base = self.highest = packet.sequence
-            self._last = (0, 0)
-        self.received += 1
-        self.highest = max(self.highest, extend(packet.sequence, self.highest))
-        if rate_hz is None:
-            return
-        self._rate_hz = rate_hz
-        transit = now * rate_hz - packet.timestamp
-        if self._transit is not None:
-            change = abs(transit - self._transit)
-            # A jump of over a second is a new beginning, not jitter.
-            self.jitter += (min(change, rate_hz) - self.jitter) / 16
-        self._transit = transit
-
-    def fraction_lost(self) -> int:
-        """Return the share of packets lost since the last call, in 256ths."""
-        expected = self.highest - self._base + 1
-        expected_now, received_now = expected - self._last[0], self.received - self._last[1]
-        self._last = (expected, self.received)
-        return (
-            max(0, min(255, (expected_now - received_now) * 256 // expected_now)) if expected_now > 0 else 0
-        )
+def _filled(pcm: bytes) -> bytes:
+    return pcm + bytes(max(FRAME_BYTES - len(pcm), 0))

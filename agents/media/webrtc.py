@@ -8,19 +8,21 @@ frame and plays one.
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
+from shared.clock import monotonic, wall
 from shared.errors import MediaError, SipError
 
 from . import sdp
-from .base import FRAME_BYTES, FRAME_SECONDS, SILENCE, MediaState, Sink, Source, StateCallback, ToneCallback
+from .base import FRAME_SECONDS, MediaState, Sink, Source, StateCallback, ToneCallback
+from .codec import OpusOptions
 from .dtmf import check_tones
-from .files import NullSink, Silence
+from .handset import Canceller, Handset, Recorder, Volume
 from .link import Link
-from .rtcp import goodbye, report
+from .quality import Counts
+from .rtcp import Reports, goodbye
 from .rtp import RtpPacket
 from .streams import ReceiveStream, SendStream
 
@@ -29,20 +31,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 CONNECT_SECONDS = 15.0
 DEAD_AFTER_SECONDS = 15.0
 REPORT_FRAMES = 100
+_FIRST_REPORT_FRAME = 25
 _MAX_CATCH_UP_FRAMES = 10
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True, slots=True)
-class MediaStats:
-    """Counters of the connection that is up: packets, and seconds of sound."""
-
-    sent: int
-    received: int
-    lost: int
-    late: int
-    skipped: int
-    jitter: float
 
 
 def _ignore(_value: object) -> None:
@@ -72,6 +63,9 @@ class WebRtcSession:
         connect_timeout: Seconds until a connection that does not come up has ``failed``.
         dead_after: Seconds without any packet of the far end until the connection has ``failed``; it may take
             half as long again, as consent is asked for at intervals.
+        opus: How to speak Opus.
+        volume: How loud to say and to play; the caller may change it at any time.
+        canceller: Takes the loudspeaker's sound out of the microphone's.
     """
 
     def __init__(
@@ -85,8 +79,13 @@ class WebRtcSession:
         on_tone: ToneCallback | None = None,
         connect_timeout: float = CONNECT_SECONDS,
         dead_after: float = DEAD_AFTER_SECONDS,
+        opus: OpusOptions | None = None,
+        volume: Volume | None = None,
+        canceller: Canceller | None = None,
     ) -> None:
-        self._source, self._sink = source, sink
+        self.handset = Handset(source, sink, volume=volume, canceller=canceller)
+        """Mute, hold, volume, levels, recording."""
+        self._opus = opus
         self._addresses, self._stun_servers = addresses, stun_servers
         self._on_state: Callable[[MediaState], None] = on_state or _ignore
         self._on_tone: Callable[[str], None] = on_tone or _ignore
@@ -98,10 +97,14 @@ class WebRtcSession:
         self._receive: ReceiveStream | None = None
         self._clock: asyncio.Task[None] | None = None
         self._ended = False
-        self._muted = self._held = self._far_end_holds = False
+        self._far_end_holds = False
         self._local_sdp: str | None = None
         self._session_id, self._version = secrets.randbits(62), 0
-        self._ssrc, self._cname = secrets.randbits(32), secrets.token_hex(8)
+        self._ssrc = secrets.randbits(32)
+        self._cname = secrets.token_hex(8)
+        self._reports, self._before = Reports(self._cname), Counts()
+        # Unix time that is never set back: reports measure the round trip with it.
+        self._wall_offset = wall() - monotonic()
         self._tones_sent = asyncio.Event()
 
     @property
@@ -115,18 +118,24 @@ class WebRtcSession:
         return self._local_sdp
 
     @property
-    def stats(self) -> MediaStats:
-        """Counters so far; all zero before the connection."""
-        if self._send is None or self._receive is None:
-            return MediaStats(0, 0, 0, 0, 0, 0.0)
-        report, jitter = self._receive.report, self._receive.stats
-        return MediaStats(
-            self._send.packets,
-            report.received,
-            max(report.lost, 0),
-            jitter.late,
-            jitter.skipped,
-            report.jitter_seconds,
+    def counts(self) -> Counts:
+        """Counters of the whole call, over all its connections."""
+        send, receive, before = self._send, self._receive, self._before
+        if send is None or receive is None:
+            return before
+        report, jitter = receive.report, receive.stats
+        return Counts(
+            codec=send.codec_name,
+            sent=before.sent + send.packets,
+            received=before.received + report.total_received,
+            lost=before.lost + report.total_lost,
+            spoiled=before.spoiled + jitter.late + jitter.skipped,
+            recovered=before.recovered + receive.recovered,
+            concealed=before.concealed + receive.concealed,
+            jitter=report.jitter_seconds if report.received else None,
+            round_trip=self._reports.round_trip,
+            buffered=receive.buffered,
+            loss_there=self._reports.loss_there,
         )
 
     async def offer(self) -> str:
@@ -157,7 +166,7 @@ class WebRtcSession:
         remote = sdp.parse(answer)
         if self._offered is None:
             self._far_end_holds = remote.direction == "inactive" or (
-                remote.direction == "sendonly" and not self._held
+                remote.direction == "sendonly" and not self.handset.held
             )
             return
         if remote.setup == "actpass":
@@ -167,11 +176,16 @@ class WebRtcSession:
 
     def mute(self, on: bool) -> None:
         """Send silence instead of the source while ``on``."""
-        self._muted = on
+        self.handset.muted = on
 
     def hold(self, on: bool) -> None:
         """While ``on``, no sound passes in either direction."""
-        self._held = on
+        self.handset.held = on
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Write both sides of the call into ``recorder`` from now on; None ends that."""
+        self._check_open()
+        self.handset.record(recorder)
 
     async def dtmf(self, tones: str) -> None:
         """Send keys; returns when the last one is out."""
@@ -203,8 +217,7 @@ class WebRtcSession:
 
     def _release(self) -> None:
         self._tones_sent.set()
-        self._source.close()
-        self._sink.close()
+        self.handset.close()
 
     def _check_open(self) -> None:
         if self._ended:
@@ -221,12 +234,17 @@ class WebRtcSession:
             if self._link is link:
                 self._packet_received(packet)
 
+        def reported(packet: bytes) -> None:
+            if self._link is link:
+                self._reports.read(packet, self._ssrc, self._now())
+
         link = Link(
             offering=offering,
             addresses=self._addresses,
             stun_servers=self._stun_servers,
             dead_after=self._dead_after,
             on_packet=received,
+            on_report=reported,
             on_state=changed,
         )
         try:
@@ -253,7 +271,7 @@ class WebRtcSession:
                 session_id=self._session_id,
                 version=self._version,
                 setup=link.setup,
-                held=self._held,
+                held=self.handset.held,
             )
         self._local_sdp = text
         return text
@@ -262,12 +280,14 @@ class WebRtcSession:
         """Make ``link`` the session's connection, in place of an older one."""
         old, self._link = self._link, link
         await self._stop_clock()
+        self._before = self.counts
         self._send = SendStream(
             remote.audio_codec(),
             remote.event_codec(),
             ssrc=self._ssrc,
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(31),
+            opus=self._opus,
         )
         codecs = remote.codecs + (sdp.OFFERED if offered else ())
         self._receive = ReceiveStream(codecs, lambda tone: _tell(self._on_tone, tone))
@@ -309,7 +329,7 @@ class WebRtcSession:
     def _packet_received(self, data: bytes) -> None:
         packet = RtpPacket.decode(data)
         if packet is not None and self._receive is not None:
-            self._receive.receive(packet, asyncio.get_running_loop().time())
+            self._receive.receive(packet, monotonic())
 
     async def _stop_clock(self) -> None:
         clock, self._clock = self._clock, None
@@ -331,16 +351,14 @@ class WebRtcSession:
             await asyncio.sleep(max(due - loop.time(), 0))
             await self._step()
             frames += 1
-            if frames % REPORT_FRAMES == 0:
+            if frames % REPORT_FRAMES == _FIRST_REPORT_FRAME:
                 await self._report()
 
     async def _step(self) -> None:
         link, send, receive = self._link, self._send, self._receive
         if link is None or send is None or receive is None:
             return
-        frame = self._read()
-        if len(frame) != FRAME_BYTES or self._muted or self._held:
-            frame = SILENCE
+        frame = self.handset.say()
         if self._far_end_holds and not send.dtmf.is_sending:
             send.skip(1)
         else:
@@ -349,26 +367,14 @@ class WebRtcSession:
                 await link.send(packet)
         if not send.dtmf.is_sending:
             self._tones_sent.set()
-        heard = receive.step()
-        self._write(SILENCE if self._held else heard)
-
-    def _read(self) -> bytes:
-        try:
-            return self._source.read()
-        except Exception as exc:  # a device's or a user's code: it may fail, the call may not
-            log.error("media.source_failed", error=str(exc) or type(exc).__name__)
-            self._source.close()
-            self._source = Silence()
-            return b""
-
-    def _write(self, frame: bytes) -> None:
-        try:
-            self._sink.write(frame)
-        except Exception as exc:
-            log.error("media.sink_failed", error=str(exc) or type(exc).__name__)
-            self._sink.close()
-            self._sink = NullSink()
+        self.handset.hear(receive.step())
 
     async def _report(self) -> None:
-        if self._link is not None and self._send is not None and self._receive is not None:
-            await self._link.send(report(self._send, self._receive.report, self._cname))
+        if self._link is None or self._send is None or self._receive is None:
+            return
+        if self._reports.loss_there is not None:
+            self._send.expect_loss(self._reports.loss_there)
+        await self._link.send(self._reports.write(self._send, self._receive.report, self._now()))
+
+    def _now(self) -> float:
+        return monotonic() + self._wall_offset

@@ -22,6 +22,7 @@ from shared.messages import (
     MediaDone,
     Outcome,
     Problem,
+    QualityChanged,
     Refused,
     Registration,
     RegistrationState,
@@ -172,6 +173,10 @@ class PhoneCore:
     def media_changed(self, message: MediaChanged, _now: float) -> None:
         """Note what a media host says of a call's connectivity."""
         self._hosts.changed(message)
+
+    def quality_changed(self, message: QualityChanged, _now: float) -> None:
+        """Note how well a call is heard."""
+        self._hosts.measured(message)
 
     # -- the phone service -------------------------------------------------------------------------------
 

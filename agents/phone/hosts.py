@@ -12,6 +12,7 @@ from shared.messages import (
     MediaCommand,
     MediaDone,
     PlayDtmf,
+    QualityChanged,
     ShapeMedia,
 )
 
@@ -108,6 +109,12 @@ class MediaHosts:
         record = self._term.calls.find(message.call_id)
         if record and not record.view.state.is_final and record.view.media != message.state:
             self._term.change(record, media=message.state)
+
+    def measured(self, message: QualityChanged) -> None:
+        """Note how well a host says that a call is heard; the last word comes when it is over."""
+        record = self._term.calls.find(message.call_id)
+        if record and record.view.quality != message.quality:
+            self._term.change(record, quality=message.quality)
 
     def gone(self, instance: str, now: float) -> None:
         """Fail every command that ``instance`` has not answered: its process is gone."""

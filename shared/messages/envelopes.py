@@ -8,7 +8,7 @@ from shared.errors import RefusalCode
 
 from .actions import Action
 from .base import Version, Wire
-from .state import MediaState, Snapshot, Value, Window
+from .state import MediaState, Quality, Snapshot, Value, Window
 
 
 class Request(Wire, tag="request", frozen=True, kw_only=True):
@@ -74,7 +74,15 @@ class MediaChanged(Wire, tag="media_changed", frozen=True, kw_only=True):
     state: MediaState
 
 
-ToLeader = Request | Attach | Detach | Resync | HostAttach | MediaDone | MediaChanged
+class QualityChanged(Wire, tag="quality_changed", frozen=True, kw_only=True):
+    """How well a call's sound arrives; said every few seconds, and once when it has ended."""
+
+    epoch: int
+    call_id: str
+    quality: Quality
+
+
+ToLeader = Request | Attach | Detach | Resync | HostAttach | MediaDone | MediaChanged | QualityChanged
 
 
 class Done(Wire, tag="done", frozen=True, kw_only=True, omit_defaults=True):

@@ -103,6 +103,26 @@ class MediaState(StrEnum):
     FAILED = "failed"
 
 
+class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How well the sound of a call arrives, as its media host measured it; None: not known (yet).
+
+    Packets are counted since the call began, ``concealed`` are frames of 20 ms that were made up. ``loss``
+    and ``loss_there`` are shares, 0 to 1, of what the far end and we sent lately. ``mos`` is the E-model's
+    (ITU-T G.107), 1 to 4.5.
+    """
+
+    codec: str = ""
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    concealed: int = 0
+    loss: float | None = None
+    loss_there: float | None = None
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
+    mos: float | None = None
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call as every window shows it. Times are Unix seconds."""
 
@@ -115,6 +135,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     local_name: str = ""
     media_host: str = ""  # instance id of the process whose microphone and speaker the call uses
     media: MediaState = MediaState.NONE
+    quality: Quality | None = None  # changes at most every few seconds
     transfer_of: str = ""  # the held call that this one consults about
     held: bool = False
     held_by_remote: bool = False

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator import Call, CallState, MediaState, Phone, join
 from shared.errors import OutcomeUnknown
-from shared.messages import Hold
+from shared.messages import Hold, Quality
 
 from .stage import GROUP, Stage, assert_polite, epoch_is, events, stage
 
@@ -48,8 +48,16 @@ def test_two_windows_in_one_process_share_one_line_and_one_call() -> None:
             await one.until(lambda: call.held)
             await call.unhold()
             await two.until(lambda: seen.media is MediaState.CONNECTED)
+            measured: list[Quality | None] = []
+            two.on("quality_changed", lambda call: measured.append(call.quality))
+            await two.until(lambda: seen.quality is not None and seen.quality.mos is not None)
+            assert seen.quality is not None
+            assert (seen.quality.codec, seen.quality.lost) == ("opus", 0)
+            assert seen.quality.mos is not None
+            assert seen.quality.mos > 4
             await seen.hangup()
             assert seen.state is CallState.DISPOSED
+            assert measured[0] is not None
             assert await call.ended() == "hung_up_here"
             both = [
                 ("one", "call_ended"),

@@ -183,7 +183,7 @@ def test_a_far_end_that_is_killed_is_failed_in_bounded_time_and_its_recording_is
     async def main() -> None:
         session = WebRtcSession(ToneSource(440), Ear(), addresses=LOOPBACK, dead_after=1.0)
         async with far_process(session, tmp_path / "there.wav") as far:
-            await until(lambda: session.stats.sent > 100)
+            await until(lambda: session.counts.sent > 100)
             far.kill()
             await until(lambda: session.state == "failed", within=5)
 
@@ -229,7 +229,7 @@ def test_telephone_keys_arrive_once_each_and_in_both_directions() -> None:
             await asyncio.gather(both.one.dtmf("159#"), both.other.dtmf("*0d"))
             await until(lambda: both.tones == (["*", "0", "D"], ["1", "5", "9", "#"]))
             # Keys take the place of sound, and are no losses.
-            assert both.other.stats.lost == 0
+            assert both.other.counts.lost == 0
             await both.ears[1].hears(hears_tone(440))
 
     asyncio.run(main())
@@ -424,7 +424,7 @@ def test_a_source_that_starves_sends_silence_in_time() -> None:
         async with pair(one=Starving()) as both:
             await both.connect()
             assert is_silent(await both.ears[1].listen(50))
-            assert both.one.stats.sent >= 45
+            assert both.one.counts.sent >= 45
 
     asyncio.run(main())
 
@@ -495,9 +495,9 @@ def test_frames_keep_real_time_without_drift() -> None:
         async with pair() as both:
             await both.connect()
             loop = asyncio.get_running_loop()
-            first, begun = both.one.stats.sent, loop.time()
+            first, begun = both.one.counts.sent, loop.time()
             await both.ears[0].listen(150)
-            sent, took = both.one.stats.sent - first, loop.time() - begun
+            sent, took = both.one.counts.sent - first, loop.time() - begun
             assert abs(sent * 0.02 - took) < 0.15
 
     asyncio.run(main())
@@ -508,11 +508,11 @@ def test_what_was_missed_while_the_process_stood_still_is_skipped_not_sent_late(
         async with pair() as both:
             await both.connect()
             await both.ears[0].hears(hears_tone(880))
-            before = both.one.stats.sent
+            before = both.one.counts.sent
             subprocess.run([sys.executable, "-c", "import time; time.sleep(1.0)"], check=True)  # noqa: ASYNC221
             await asyncio.sleep(0)
             await both.ears[0].listen(10)
-            assert both.one.stats.sent - before < 40
+            assert both.one.counts.sent - before < 40
 
     asyncio.run(main())
 

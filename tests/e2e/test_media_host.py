@@ -8,6 +8,7 @@ import zmq
 
 from agents.bus import ActionServer
 from agents.media.host import MediaHost
+from agents.media.quality import Counts
 from shared.messages import CloseMedia, HostAttach, MediaDone, PlayDtmf, ToLeader
 
 
@@ -17,6 +18,7 @@ class SlowSession:
     def __init__(self) -> None:
         self.may_play = asyncio.Event()
         self.is_closed = False
+        self.counts = Counts()
 
     async def dtmf(self, tones: str) -> None:
         await self.may_play.wait()

@@ -1,0 +1,118 @@
+"""What lies between a call and its source and sink: mute and hold, volume and level, echo, a recording."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from .analysis import rms_level
+from .base import FRAME_BYTES, SILENCE, Sink, Source
+from .files import NullSink, Silence
+from .pcm import scaled
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Volume:
+    """How loud a window's calls are: 1 as they come, 0 silent. May be changed at any time, in any thread."""
+
+    microphone: float = 1.0
+    loudspeaker: float = 1.0
+
+
+class Canceller(Protocol):
+    """Takes out of what the microphone hears what the loudspeaker played."""
+
+    def played(self, frame: bytes) -> None:
+        """Learn what the loudspeaker is given."""
+
+    def cancel(self, frame: bytes) -> bytes:
+        """Return the microphone's frame without the echo."""
+
+
+class Recorder(Protocol):
+    """Takes both sides of a call, frame by frame."""
+
+    def write(self, said: bytes, heard: bytes) -> None:
+        """Take 20 ms of each."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class Handset:
+    """One call's microphone and loudspeaker. Whatever fails here is logged, and does not end the call."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        volume: Volume | None = None,
+        canceller: Canceller | None = None,
+    ) -> None:
+        self._source, self._sink = source, sink
+        self._volume, self._canceller = volume or Volume(), canceller
+        self._recorder: Recorder | None = None
+        self._said = self._heard = SILENCE
+        self.muted = self.held = False
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """How loud the newest 20 ms are that we say and hear, 0 to 1 of full scale."""
+        return rms_level(self._said), rms_level(self._heard)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a recording is being made."""
+        return self._recorder is not None
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Write both sides into ``recorder`` from now on; None ends that. The one before is finished."""
+        before, self._recorder = self._recorder, recorder
+        if before is not None:
+            before.close()
+
+    def say(self) -> bytes:
+        """Return the frame to send; called every 20 ms, before :meth:`hear`."""
+        frame = self._read()
+        if len(frame) != FRAME_BYTES:
+            frame = SILENCE
+        elif self._canceller is not None:
+            frame = self._canceller.cancel(frame)  # before the volume, which may change at any time
+        self._said = SILENCE if self.muted or self.held else scaled(frame, self._volume.microphone)
+        return self._said
+
+    def hear(self, frame: bytes) -> None:
+        """Play the far end's frame."""
+        self._heard = SILENCE if self.held else frame
+        loud = scaled(self._heard, self._volume.loudspeaker)
+        if self._canceller is not None:
+            self._canceller.played(loud)
+        self._write(loud)
+        if self._recorder is not None:
+            self._recorder.write(self._said, self._heard)
+
+    def close(self) -> None:
+        """Close source and sink, finish a recording."""
+        self.record(None)
+        self._source.close()
+        self._sink.close()
+
+    def _read(self) -> bytes:
+        try:
+            return self._source.read()
+        except Exception as exc:  # a device's or a user's code: it may fail, the call may not
+            log.error("media.source_failed", error=str(exc) or type(exc).__name__)
+            self._source.close()
+            self._source = Silence()
+            return b""
+
+    def _write(self, frame: bytes) -> None:
+        try:
+            self._sink.write(frame)
+        except Exception as exc:
+            log.error("media.sink_failed", error=str(exc) or type(exc).__name__)
+            self._sink.close()
+            self._sink = NullSink()
