@@ -138,6 +138,9 @@ class _SipInfo(msgspec.Struct, rename="camel"):
 
 _SPELLED = dict(zip(_SipInfo.__struct_fields__, _SipInfo.__struct_encode_fields__, strict=True))
 _USER = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%#-]+")  # RFC 3261 §25.1, and the # of some services
+#: What may stand in a quoted string without an escape, and in the lines that are hashed with the password.
+_AUTHORIZATION_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\"\\:]+")
+_PASSWORD = re.compile(r"[^\r\n\0]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -175,6 +178,12 @@ def _checked(info: _SipInfo, path: Path) -> Account:
     for name, allowed in (("username", _USER), ("domain", _DOMAIN)):
         if not allowed.fullmatch(getattr(info, name)):
             raise AccountError(f"the account file {path}: {name} has characters that no SIP address can have")
+    for name, allowed in (("authorization_id", _AUTHORIZATION_ID), ("password", _PASSWORD)):
+        if not allowed.fullmatch(getattr(info, name)):
+            raise AccountError(
+                f"the account file {path}: {_SPELLED[name]} has a character that cannot be sent "
+                "(a line break, or a quote or colon in the id); get the file anew"
+            )
     for name in ("outbound_proxy", "outbound_proxy_backup"):
         proxy = getattr(info, name) or ""
         host, _, port = proxy.rpartition(":")

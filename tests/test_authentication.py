@@ -52,6 +52,19 @@ def test_a_nonce_that_is_used_again_is_counted() -> None:
     assert counts == ["00000001", "00000002"]
 
 
+def test_all_requests_with_one_nonce_have_the_cnonce_that_a_session_hash_begins_with() -> None:
+    us = authenticator()
+    cnonces = []
+    for nonce in ("n1", "n1", "n2"):
+        challenge = make_challenge("sip.test", nonce, algorithm="MD5-sess", qop="auth")
+        again = us.retry(request(), challenged(request(), 407, challenge))
+        assert again is not None
+        cnonces.append(parse_authorization(again.headers.get("Proxy-Authorization") or "").cnonce)
+
+    assert cnonces[0] == cnonces[1]
+    assert cnonces[0] != cnonces[2]
+
+
 def test_both_the_proxy_and_the_far_end_may_ask() -> None:
     us = authenticator()
     first = us.retry(request(), challenged(request(), 407))

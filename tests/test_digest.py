@@ -67,6 +67,62 @@ def test_the_examples_of_rfc_7616_come_out(algorithm: str, expected: str) -> Non
     assert response == expected
 
 
+def test_the_example_of_rfc_2617_comes_out() -> None:
+    response = digest_response(
+        None,
+        Credentials("Mufasa", "Circle Of Life"),
+        "testrealm@host.com",
+        "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+        method="GET",
+        uri="/dir/index.html",
+        qop="auth",
+        nc="00000001",
+        cnonce="0a4f113b",
+    )
+
+    assert response == "6629fae49393a05397450978507c4ef1"
+
+
+@pytest.mark.parametrize("name", ["MD5", "SHA-256", "SHA-512-256"])
+@pytest.mark.parametrize("is_session", [False, True])
+@pytest.mark.parametrize("qop", [None, "auth", "auth-int"])
+def test_every_form_is_the_formula_of_rfc_7616(name: str, is_session: bool, qop: str | None) -> None:
+    def digest(*parts: str) -> str:
+        kind = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}[name]
+        return hashlib.new(kind, ":".join(parts).encode()).hexdigest()
+
+    secret = digest(US.username, REALM, US.password)
+    secret = digest(secret, "n0", "c0") if is_session else secret
+    action = ("BYE", "sip:b@h", digest("body")) if qop == "auth-int" else ("BYE", "sip:b@h")
+    middle = ("n0", "00000001", "c0", qop) if qop else ("n0",)
+
+    assert digest(secret, *middle, digest(*action)) == digest_response(
+        f"{name}-sess" if is_session else name,
+        US,
+        REALM,
+        "n0",
+        method="BYE",
+        uri="sip:b@h",
+        qop=qop,
+        nc="00000001",
+        cnonce="c0",
+        body="body",
+    )
+
+
+@pytest.mark.parametrize("text", ['Digest a={}"', "Digest {}a", "{}", "Digest a=b,{}", "Digest a{}= "])
+@pytest.mark.parametrize("filling", [" ", ",", "a ", 'a="', "a=,", "\\"])
+def test_a_hostile_header_takes_no_time_to_speak_of(text: str, filling: str) -> None:
+    # Were it not for linear expressions, the first one would take 20 s, and run into the test's time limit.
+    value = text.replace("{}", filling * (60_000 // len(filling)))
+
+    with contextlib.suppress(SipError):
+        parse_challenge(value)
+    with contextlib.suppress(SipError):
+        parse_authorization(value)
+    split_challenges(value)
+
+
 def test_without_algorithm_and_qop_the_answer_is_ringcentrals_to_the_letter() -> None:
     challenge = parse_challenge('Digest realm="sip.test", nonce="bm9uY2U="')
     secret = hashlib.md5(b"802396666666:sip.test:p\xc3\xa4ss:word").hexdigest()

@@ -79,11 +79,15 @@ def test_a_message_that_passes_through_keeps_its_lines() -> None:
     assert text == INVITE.replace("X-Odd:  spaced ", "X-Odd: spaced\r\nContent-Length: 5")
 
 
-def test_content_length_counts_bytes_and_is_not_believed() -> None:
-    message = request(INVITE.replace("X-Odd:  spaced ", "Content-Length: 1").replace("v=0", "s=Zoë"))
+@pytest.mark.parametrize(("length", "body"), [(7, "s=Zoë\r\n"), (8, "s=Zoë\r\n"), (3, "s=Z"), (0, "")])
+def test_content_length_counts_bytes_or_characters_and_what_is_more_is_cut_off(
+    length: int, body: str
+) -> None:
+    text = INVITE.replace("X-Odd:  spaced ", f"Content-Length: {length}").replace("v=0", "s=Zoë")
+    message = request(text)
 
-    assert message.body == "s=Zoë\r\n"
-    assert "Content-Length: 8\r\n" in message.encode()
+    assert message.body == body
+    assert f"Content-Length: {len(body.encode())}\r\n" in message.encode()
     assert message.encode().count("Content-Length") == 1
 
 

@@ -63,11 +63,26 @@ def test_any_attribute_survives_and_stays_on_one_line(body: dict[str, str]) -> N
         P_RC.replace("<Bdy", "<!-- --><Bdy"),
         P_RC.replace("<Bdy", "<?php ?><Bdy"),
         P_RC + " " * 20_000,
+        P_RC.replace('SID="', 'SID="&nbsp;'),
+        P_RC.replace('SID="', 'SID="&lol;'),
+        P_RC.replace('SID="', 'SID="&#0;'),
+        P_RC.replace('SID="', 'SID="&#xD800;'),
+        P_RC.replace('SID="', 'SID="&#x;'),
+        P_RC.replace('SID="', 'SID="&#99999999;'),
+        "<Msg><Hdr" + " " * 16_000,
     ],
 )
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(SipError):
         AgentMessage.parse(text)
+
+
+def test_the_entities_of_xml_itself_are_read() -> None:
+    text = '<Msg><Hdr SID="&amp;lt; &#65;&#x42;&apos;&quot;&gt;" Cmd="6"/><Bdy Nm="A&B"/></Msg>'
+    message = AgentMessage.parse(text)
+
+    assert message.sid == "&lt; AB'\">"
+    assert message.body == {"Nm": "A&B"}
 
 
 def test_a_declaration_before_the_document_is_fine() -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from agents.sip.message import Headers, Request, Response, make_response, parse
 from agents.sip.transaction import (
+    MAX_SERVER_TRANSACTIONS,
     AckReceived,
     RequestReceived,
     ResponseReceived,
@@ -47,6 +48,17 @@ def served(method: str) -> tuple[Transactions, Request, TransactionKey]:
 
 def sent(core: Transactions) -> list[str]:
     return [f"{e.status} {e.method}" if e.status else e.method for e in core.effects() if isinstance(e, Send)]
+
+
+def test_a_peer_that_floods_us_is_told_to_wait_and_costs_no_memory() -> None:
+    core = Transactions()
+    for number in range(MAX_SERVER_TRANSACTIONS + 10):
+        core.receive(request("INVITE", f"z9hG4bK-{number}"), 0.0)
+
+    refused = [effect for effect in core.effects() if isinstance(effect, Send)]
+    assert [effect.status for effect in refused] == [503] * 10
+    assert "Retry-After: 32\r\n" in refused[0].text
+    assert len(core) == MAX_SERVER_TRANSACTIONS
 
 
 def test_a_request_is_sent_once_and_times_out_after_32_seconds() -> None:

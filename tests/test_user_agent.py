@@ -486,6 +486,7 @@ def test_nothing_that_a_peer_sends_makes_a_phone_raise(data: st.DataObject) -> N
         phone.core.receive("\r\n".join(lines), pair.now)
         phone.core.tick(pair.now + data.draw(st.floats(0, 100)))
         for effect in phone.core.effects():
-            if isinstance(effect, Send):
+            # What refuses an unreadable request copies of it what is there.
+            if isinstance(effect, Send) and effect.status not in (400, 505):
                 parse(effect.text)
     assert call

@@ -3,7 +3,7 @@
 ``async with Simulator(SimulatorSettings(directory=...)) as simulator:`` runs one in this process;
 ``python -m agents.pbx`` and ``python -m coordinator simulator`` run one by itself. The files:
 
-* pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`, :mod:`.salvage`; :mod:`.accounts` (numbers)
+* pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`; :mod:`.accounts` (numbers)
 * :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
 * :mod:`.messages`, :mod:`.infos`: what phones want besides, through the two channels of the real service
 * :mod:`.transfers`, :mod:`.standin`, :mod:`.bridge`: calls whose ends change, and sound between two phones

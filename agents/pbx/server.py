@@ -17,9 +17,9 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from agents.sip.message import Message, parse
+from agents.sip.refusal import refuse
 from shared.errors import ConfigError, SipError
 
-from .salvage import bad_request
 from .settings import SimulatorSettings
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -215,9 +215,9 @@ class FlowServer:
         try:
             message = parse(frame)
         except SipError as exc:
-            answer = bad_request(frame, exc.reason)
+            answer = refuse(frame, exc)
             if answer is not None:
-                flow.send(answer)
+                flow.send(answer.encode())
             self._reject(flow, exc.reason, code=None if answer is not None else 1002)
             return
         self._user.message_received(flow.name, message)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from agents.sip.message import Message, Request, make_response
+from agents.sip.refusal import refuse
 from shared.errors import ConfigError, SharedlineError, SipError
 
 from . import registrar as registration
@@ -38,7 +39,6 @@ from .phonebook import PhoneBook
 from .phones import Phone
 from .registrar import Limits, Registrar
 from .robots import Robots
-from .salvage import bad_request
 from .server import FlowServer
 from .settings import SimulatorSettings
 from .transfers import Transfers
@@ -296,9 +296,9 @@ class Simulator:
     def _answer_badly(self, flow: str, message: Message, reason: str) -> None:
         """Answer 400 where nobody else has: a phone's sessions do so themselves."""
         by_sessions = self.phones.at(flow) and isinstance(message, Request) and message.method != "REGISTER"
-        answer = None if by_sessions else bad_request(message.encode(), reason)
+        answer = None if by_sessions else refuse(message.encode(), SipError(reason))
         if answer is not None:
-            self.send(flow, answer)
+            self.send(flow, answer.encode())
 
     def _turn_away(self, flow: str, request: Request) -> None:
         """Answer who has not registered: nothing but REGISTER is for strangers."""

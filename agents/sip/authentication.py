@@ -25,7 +25,7 @@ class Authenticator:
 
     def __init__(self, credentials: Credentials, *, realm: str, new_id: Callable[[], str]) -> None:
         self._credentials, self._realm, self._new_id = credentials, realm, new_id
-        self._nonce, self._count = "", 0
+        self._nonce, self._count, self._cnonce = "", 0, ""
 
     def retry(self, request: Request, response: Response) -> Request | None:
         """Return ``request`` with an answer to the challenge in ``response``, or None if there is no use.
@@ -54,14 +54,16 @@ class Authenticator:
         return challenge.is_stale and parse_authorization(before).nonce != challenge.nonce
 
     def _answer(self, challenge: Challenge, request: Request) -> str:
-        self._count = self._count + 1 if challenge.nonce == self._nonce else 1
-        self._nonce = challenge.nonce
+        if challenge.nonce != self._nonce:
+            # The same for all requests with one nonce: -sess hashes the first one only (RFC 7616 §3.4.2).
+            self._nonce, self._count, self._cnonce = challenge.nonce, 0, self._new_id()
+        self._count += 1
         return authorize(
             challenge,
             self._credentials,
             method=request.method,
             uri=digest_uri(challenge, request, self._realm),
-            cnonce=self._new_id(),
+            cnonce=self._cnonce,
             nc=self._count,
             body=request.body,
         )

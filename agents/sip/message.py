@@ -16,6 +16,7 @@ from .grammar import TOKEN, Params, find_param, parse_number, parse_params, spli
 
 #: Frames that are longer are refused. An INVITE with many ICE candidates has some 6,000 characters.
 MAX_FRAME_CHARS = 65_536
+MAX_FIELDS = 1_000
 
 _COMPACT = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
@@ -36,6 +37,9 @@ _REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/2\.0", re.IG
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9]) ?(.*)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
 _VIA = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+([^\s;,]+(?:\s*:\s*[0-9]+)?)\s*", re.IGNORECASE)
+_FOLD = re.compile(r"\r\n[ \t]+")  # a line that begins with a space goes on with the one before (§7.3.1)
+#: A NUL may stand in a quoted string, behind a backslash, and nowhere else (RFC 3261 §25.1: quoted-pair).
+_BARE_NUL = re.compile(r"(?<!\\)\0")
 
 REASONS = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
@@ -256,7 +260,7 @@ def _encode(start_line: str, headers: Headers, body: str) -> str:
     head = "\r\n".join(lines)
     # Each join added one CR and one LF; whatever is more came in with a value.
     breaks = len(lines) - 1
-    if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
+    if head.count("\r") != breaks or head.count("\n") != breaks or ("\0" in head and _BARE_NUL.search(head)):
         raise SipError("a header field contains CR, LF or NUL")
     if not head.isascii():
         _utf8(head)
@@ -276,12 +280,13 @@ def _utf8(text: str) -> bytes:
 def parse(frame: str) -> Message:
     """Read one message: on a WebSocket, one frame (RFC 7118 §5.3).
 
-    The body is the rest of the frame: Content-Length is not believed, since some peers count
-    UTF-16 units. Compact names and folded lines are accepted. A message that is returned has a Via, exactly
-    one From, To, Call-Id and CSeq, and its CSeq can be read; other values are as they came.
+    The body is the rest of the frame, or less if Content-Length says so. That is believed only as far as it
+    must be: some peers count UTF-16 units, so whatever lies between characters and bytes is all of it.
+    Compact names and folded lines are accepted. A message that is returned has a Via, exactly one From, To,
+    Call-Id and CSeq, and its CSeq can be read; other values are as they came.
 
     Raises:
-        SipError: If it is no such message.
+        SipError: If it is no such message. :func:`.refusal.refuse` says how to answer it.
     """
     if len(frame) > MAX_FRAME_CHARS:
         raise SipError(f"frame of {len(frame)} characters; at most {MAX_FRAME_CHARS} are read")
@@ -289,9 +294,13 @@ def parse(frame: str) -> Message:
     head, separator, body = (frame if frame[:1] != "\r" else frame.lstrip("\r\n")).partition("\r\n\r\n")
     if not separator:
         raise SipError("no empty line after the header fields")
+    if "\r\n " in head or "\r\n\t" in head:
+        head = _FOLD.sub(" ", head)
     lines = head.split("\r\n")
     breaks = len(lines) - 1
-    if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
+    if breaks > MAX_FIELDS:
+        raise SipError(f"more than {MAX_FIELDS} header fields")
+    if head.count("\r") != breaks or head.count("\n") != breaks or ("\0" in head and _BARE_NUL.search(head)):
         raise SipError("lines must end in CR LF, and NUL is not allowed")
     headers = Headers()
     headers._items = _parse_fields(lines)
@@ -305,17 +314,7 @@ def _parse_fields(lines: list[str]) -> list[tuple[str, str, str]]:
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         key = _KEYS.get(name)
-        if key is None:
-            if line[0] in " \t":
-                if not items:
-                    raise SipError("the first header field is a continuation line")
-                last = items[-1]
-                items[-1] = (
-                    last[0],
-                    last[1],
-                    f"{last[2]} {line.strip()}",
-                )  # §7.3.1: folding equals one space
-                continue
+        if key is None or not colon:
             name = name.rstrip(" \t")
             if not colon or not TOKEN.fullmatch(name):
                 raise SipError("a line is no header field")
@@ -343,6 +342,21 @@ def _check(message: Message) -> None:
     cseq = message.cseq
     if isinstance(message, Request) and cseq.method != message.method:
         raise SipError("the method of CSeq is not the request's")
+    if "content-length" in keys:
+        message.body = _cut(message.body, message.headers.get_all("Content-Length"))
+
+
+def _cut(body: str, lengths: list[str]) -> str:
+    """Return the body without what comes behind it (§18.3); raise :exc:`SipError` if its end is missing."""
+    length = parse_number(lengths[0], "Content-Length")
+    if any(parse_number(other, "Content-Length") != length for other in lengths[1:]):
+        raise SipError("two Content-Length fields do not agree")
+    if length == len(body):
+        return body
+    encoded = body.encode("utf-8", "replace")
+    if length > len(encoded):
+        raise SipError("Content-Length is more than the message has")
+    return body if length > len(body) else encoded[:length].decode("utf-8", "replace")
 
 
 def _parse_cseq(value: str) -> CSeq:

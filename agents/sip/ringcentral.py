@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from html import unescape
 
 from shared.errors import SipError
 
@@ -22,8 +21,10 @@ _MAX_XML_CHARS = 16_384
 _MAX_FACTS = 16
 _PARTY_ID = re.compile(r"party-id=(p-[0-9a-z\-]+)", re.IGNORECASE)
 _SESSION_ID = re.compile(r"session-id=(s-[0-9a-z\-]+)", re.IGNORECASE)
-_ELEMENT = re.compile(r"<(Hdr|Bdy)((?:\s+[A-Za-z]\w*\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*)\s*/?>")
-_ATTRIBUTE = re.compile(r"([A-Za-z]\w*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_ELEMENT = re.compile(r"<(Hdr|Bdy)((?:\s++[A-Za-z]\w*+\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'))*+)\s*+/?>")
+_ATTRIBUTE = re.compile(r"([A-Za-z]\w*+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')")
+_REFERENCE = re.compile(r"&([A-Za-z#][A-Za-z0-9#]{0,9});|&")
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _XML_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\0": ""}
 _XML_SPECIAL = re.compile("[" + "".join(_XML_ESCAPES) + "]")
 
@@ -78,7 +79,7 @@ class AgentMessage:
         elements: dict[str, dict[str, str]] = {}
         for name, attributes in _ELEMENT.findall(text):
             elements.setdefault(
-                name, {key: unescape(one or other) for key, one, other in _ATTRIBUTE.findall(attributes)}
+                name, {key: _unescape(one or other) for key, one, other in _ATTRIBUTE.findall(attributes)}
             )
         header = elements.get("Hdr")
         if "<Msg" not in text or not header or not header.get("Cmd", "").isascii():
@@ -112,6 +113,28 @@ class AgentMessage:
 
 def _element(name: str, attributes: Mapping[str, str]) -> str:
     return f"<{name}" + "".join(f' {key}="{_escape(value)}"' for key, value in attributes.items()) + "/>"
+
+
+def _unescape(value: str) -> str:
+    """Return the text of an attribute: XML's own five entities and character numbers; there are no others."""
+    return _REFERENCE.sub(_referred, value) if "&" in value else value
+
+
+def _referred(match: re.Match[str]) -> str:
+    name = match[1]
+    if name is None:
+        return "&"  # not XML, but what some caller is called
+    if name in _ENTITIES:
+        return _ENTITIES[name]
+    digits, base = (name[2:], 16) if name[1:2] in ("x", "X") else (name[1:], 10)
+    try:
+        code = int(digits, base) if name[:1] == "#" and digits.isalnum() else 0
+    except ValueError:
+        code = 0
+    # What XML calls a character (§2.2): no control but tab and line ends, no half of a surrogate pair.
+    if code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000:
+        return chr(code)
+    raise SipError("an agent message must not have entities of its own")
 
 
 def _escape(value: str) -> str:

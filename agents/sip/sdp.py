@@ -23,6 +23,7 @@ _MIRROR: dict[Direction, Direction] = {"sendonly": "recvonly", "recvonly": "send
 _LINE = re.compile(r"[a-z]=.*")
 _ORIGIN = re.compile(r"o=(\S+) ([0-9]{1,20}) ([0-9]{1,20}) (.+)")
 _MEDIA = re.compile(r"m=(\S+) ([0-9]{1,5})(?:/[0-9]+)? (\S+) (.+)")
+_FMTP = re.compile(r"a=fmtp:([0-9]{1,3}) (.*)")
 _RTPMAP = re.compile(r"a=rtpmap:([0-9]{1,3}) ([^\s/]+)/([0-9]{1,7})(?:/([0-9]{1,2}))?")
 
 
@@ -108,7 +109,9 @@ class Sdp:
         if match is None:
             return []
         maps = {found[1]: found for line in section if (found := _RTPMAP.fullmatch(line))}
-        return [self._payload(maps[number]) for number in match[4].split() if number in maps]
+        fmtps = {found[1]: found[2] for line in section if (found := _FMTP.fullmatch(line))}
+        numbers = dict.fromkeys(match[4].split())
+        return [_payload(maps[number], fmtps.get(number, "")) for number in numbers if number in maps]
 
     def attribute(self, name: str) -> str | None:
         """Return the value of ``a=name`` of the audio section, else of the session; "" for a flag."""
@@ -136,11 +139,6 @@ class Sdp:
         """Whether addresses are named; if not, ICE must learn them from the peer's checks."""
         return any(line.startswith("a=candidate:") for line in self.audio())
 
-    def _payload(self, match: re.Match[str]) -> Payload:
-        prefix = f"a=fmtp:{match[1]} "
-        fmtp = next((line[len(prefix) :] for line in self.audio() if line.startswith(prefix)), "")
-        return Payload(int(match[1]), match[2], int(match[3]), int(match[4] or 1), fmtp)
-
     def _first_media(self) -> int:
         return next((n for n, line in enumerate(self.lines) if line[:2] == "m="), len(self.lines))
 
@@ -156,6 +154,10 @@ class Sdp:
             if match := _ORIGIN.fullmatch(line):
                 return index, match
         raise SipError("the session description has no readable o= line")
+
+
+def _payload(match: re.Match[str], fmtp: str) -> Payload:
+    return Payload(int(match[1]), match[2], int(match[3]), int(match[4] or 1), fmtp)
 
 
 def direction_of(body: str) -> Direction:

@@ -20,12 +20,16 @@ from .context import SDP_TYPE, Context, Output, Pairs, Pending
 from .dialog import Endpoint
 from .events import InviteReceived, SessionState
 from .message import Headers, Message, Request, Response, make_response
+from .refusal import objection
 from .ringcentral import api_ids
 from .session import Session
 from .transaction import AckReceived, RequestReceived, ResponseReceived, TransactionKey
 
 #: What a phone answers with anything but 405.
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "UPDATE", "INFO", "NOTIFY", "MESSAGE", "OPTIONS")
+#: Calls that are over are known for some time more; with all of these there are not more than so many times
+#: the calls that may be at a time, however fast somebody calls and hangs up.
+_KNOWN = 16
 
 
 class Sessions:
@@ -285,12 +289,11 @@ class Sessions:
 
     def _route(self, effect: RequestReceived, now: float) -> None:
         key, request = effect.key, effect.request
-        unsupported = request.headers.get_list("Require")
         if request.method == "CANCEL":
             self._take_cancel(key, request, now)
-        elif unsupported:
-            headers = [("Unsupported", ", ".join(unsupported))]
-            self._context.respond(key, request, 420, now, to_tag=self._context.new_id(), headers=headers)
+        elif refused := objection(request):
+            status, headers = refused
+            self._context.respond(key, request, status, now, to_tag=self._context.new_id(), headers=headers)
         elif request.to.tag is not None:
             self._take_in_dialog(key, request, now)
         elif request.method == "INVITE":
@@ -319,7 +322,7 @@ class Sessions:
             # The same call came twice, on two ways (§8.2.2.2).
             context.respond(key, request, 482, now, to_tag=context.new_id())
             return
-        if len(self.live()) >= self._max_sessions:
+        if len(self.live()) >= self._max_sessions or len(self._sessions) >= _KNOWN * self._max_sessions:
             context.respond(key, request, 486, now, to_tag=context.new_id())
             return
         caller, callee = request.from_, request.to

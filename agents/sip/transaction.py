@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .message import Headers, Message, Request, Response
+from shared.errors import SipError
+
+from .message import Headers, Message, Request, Response, make_response
 from .timers import TIMEOUT, Timers
 
 
@@ -74,6 +76,12 @@ class TimedOut:
 
 
 Effect = Send | RequestReceived | ResponseReceived | AckReceived | TimedOut
+
+
+#: With what a branch begins that is like no other (§8.1.1.7).
+_COOKIE = "z9hG4bK"
+#: Requests that may wait for their answer, or their ACK, at a time; more are answered 503 and forgotten.
+MAX_SERVER_TRANSACTIONS = 2_048
 
 
 class _State(Enum):
@@ -161,7 +169,11 @@ class Transactions:
         return key if key in self._transactions else None
 
     def receive(self, message: Message, now: float) -> None:
-        """Take a message from the network; raises :exc:`SipError` if its Via cannot be read."""
+        """Take a message from the network.
+
+        Raises:
+            SipError: If its Via cannot be read. A request is answered 400 all the same.
+        """
         if isinstance(message, Response):
             self._receive_response(message, now)
         elif message.method == "ACK":
@@ -228,9 +240,15 @@ class Transactions:
         self._effects.append(ResponseReceived(key, response))
 
     def _receive_request(self, request: Request) -> None:
-        key = _server_key(request, request.method)
+        try:
+            key = _server_key(request, request.method)
+        except SipError as exc:
+            self._send(make_response(request, 400, f"Bad Request: {exc.reason}"))
+            raise
         transaction = self._transactions.get(key)
-        if transaction is None:
+        if transaction is None and len(self._transactions) >= MAX_SERVER_TRANSACTIONS:
+            self._send(make_response(request, 503, headers=[("Retry-After", str(round(TIMEOUT)))]))
+        elif transaction is None:
             self._transactions[key] = _Transaction(request)
             self._effects.append(RequestReceived(key, request))
         elif transaction.response is not None and transaction.state is not _State.ACCEPTED:
@@ -249,7 +267,11 @@ class Transactions:
 
 def _server_key(request: Request, method: str) -> TransactionKey:
     via = request.via
-    return TransactionKey("server", via.branch, via.sent_by, method)
+    branch = via.branch
+    if len(branch) <= len(_COOKIE) or not branch.startswith(_COOKIE):
+        # A peer older than RFC 3261, or one that forgot the rest: what the RFC before compared (§17.2.3).
+        branch = f"{branch} {request.cseq.number} {request.call_id} {request.from_.tag}"
+    return TransactionKey("server", branch, via.sent_by, method)
 
 
 def _same_hop(invite: Request, method: str, to: str) -> Request:

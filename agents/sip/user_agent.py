@@ -21,8 +21,10 @@ from .context import Output
 from .dialog import Endpoint
 from .digest import Credentials
 from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
-from .message import Request, make_response, parse
+from .message import Request, Response, make_response, parse
+from .outgoing import custom_fields, identity, target_uri
 from .refer import refer_to
+from .refusal import refuse
 from .registration import CloseTransport, Registration, RegistrationChanged, RegistrationState, SendRegister
 from .ringcentral import Command
 from .sessions import METHODS, Sessions
@@ -152,15 +154,12 @@ class UserAgent:
         if self._registration.state != "registered":
             raise ActionRefused("not_registered", "the phone is not registered, so it cannot call")
         domain = self._account.domain
-        uri = target if target.startswith("sip:") else f"sip:{target}@{domain}"
-        extra = [("P-Asserted-Identity", f"sip:{caller_id}@{domain}")] if caller_id else []
         try:
-            if not target or Uri.parse(uri).user is None:
-                raise SipError("it names nobody")
-            if caller_id:
-                Uri.parse(f"sip:{caller_id}@{domain}")
+            uri = target_uri(target, domain)
+            shown = [identity(caller_id, domain)] if caller_id else []
+            fields = [*shown, *custom_fields(headers)]
             session_id = self._sessions.invite(
-                uri, from_=f"<{self._aor}>", to=f"<{uri}>", sdp=sdp, headers=[*extra, *headers], now=now
+                uri, from_=f"<{self._aor}>", to=f"<{uri}>", sdp=sdp, headers=fields, now=now
             )
         except SipError as exc:
             raise ActionRefused("bad_request", f"this cannot be called: {exc.reason}") from exc
@@ -259,7 +258,13 @@ class UserAgent:
         if not frame.strip("\r\n"):
             return  # keep-alive (RFC 5626 §3.5.1)
         try:
-            self._sessions.receive(parse(frame), now)
+            message = parse(frame)
+        except SipError as exc:
+            self._effects.append(FrameDropped(exc.reason, len(frame)))
+            self._refuse(refuse(frame, exc))
+            return
+        try:
+            self._sessions.receive(message, now)
             self._advance(now)
         except SipError as exc:
             self._effects.append(FrameDropped(exc.reason, len(frame)))
@@ -286,6 +291,10 @@ class UserAgent:
         return effects
 
     # -- the parts
+
+    def _refuse(self, answer: Response | None) -> None:
+        if answer is not None:
+            self._effects.append(Send(answer.encode(), "", answer))
 
     def _require_connection(self) -> None:
         if not self._is_connected:
