@@ -47,6 +47,7 @@ from .phone import (
     DropLine,
     Effect,
     Estate,
+    ForgetInstance,
     PhoneCore,
     SendSip,
     TellWindow,
@@ -212,7 +213,7 @@ class RealAgent:
     def _received(self, peer: Peer, message: ToLeader) -> None:
         match message:
             case Request():
-                self._peers.setdefault(message.instance, peer)
+                self._peers[message.instance] = peer
                 self._input(partial(self._core.request, message))
             case Attach():
                 if self._peers.get(message.window.instance) != peer:
@@ -221,7 +222,7 @@ class RealAgent:
                 self._obituary.watch(message.window.instance, message.window.pid)
                 self._input(partial(self._core.window_heard, message.window))
             case Detach():
-                self._gone(message.instance)
+                self._input(partial(self._core.window_gone, message.instance))
             case HostAttach():
                 self._hosts[message.instance] = peer
                 self._input(partial(self._core.host_attached, message.instance))
@@ -238,13 +239,12 @@ class RealAgent:
 
     def _process_died(self, instance: str) -> None:
         log.info("window.died", instance=instance)
-        self._gone(instance)
+        self._input(partial(self._core.window_gone, instance))
 
-    def _gone(self, instance: str) -> None:
+    def _forget(self, instance: str) -> None:
         self._obituary.forget(instance)
         self._peers.pop(instance, None)
         self._hosts.pop(instance, None)
-        self._input(partial(self._core.window_gone, instance))
 
     def _input(self, happened: Callable[[float], None]) -> None:
         """Give the core one input and let its effects out; the state follows as soon as no input waits."""
@@ -305,6 +305,8 @@ class RealAgent:
                     self._command(effect)
                 case TellWindow() | AnswerAction():
                     self._answers.append(effect)
+                case ForgetInstance():
+                    self._forget(effect.instance)
 
     def _publish(self) -> None:
         if self._may_act():
@@ -325,7 +327,7 @@ class RealAgent:
         host = self._hosts.get(effect.instance)
         if host is not None and self._may_act() and not self._server.send(host, effect.command):
             # Not from here: the core is in the middle of an input.
-            self._loop.call_soon(self._gone, effect.instance)
+            self._loop.call_soon(self._input, partial(self._core.window_gone, effect.instance))
 
     def _reply(self, answer: TellWindow | AnswerAction) -> None:
         peer = self._peers.get(answer.instance)

@@ -40,7 +40,10 @@ _LEAVING_TIME = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidacy:
-    """What a process brings to the election, and whom it tells (on the phone thread)."""
+    """What a process brings to the election, and whom it tells (on the phone thread).
+
+    ``grace`` says how many seconds longer than usual a lease of ours is to hold, at this moment.
+    """
 
     group: str
     instance: str
@@ -49,6 +52,7 @@ class Candidacy:
     settings: Settings
     lease: Lease
     is_candidate: bool
+    grace: Callable[[], float]
     seed: Callable[[], Snapshot | None]
     follow: Callable[[Holder], None]
     failed: Callable[[Exception], None]
@@ -87,6 +91,7 @@ class Keeper:
             await until_cancelled()
         finally:
             self._is_closing = True
+            self._election.retire()
             if self._agent is not None:
                 await self._agent.leave()
             self._stop_expecting()
@@ -164,7 +169,8 @@ class Keeper:
 
     def _try(self, epoch: int) -> None:
         now = boottime()
-        if self._lease.try_take(epoch, now + self._candidacy.settings.lease_time):
+        deadline = now + self._candidacy.settings.lease_time + self._candidacy.grace()
+        if self._lease.try_take(epoch, deadline):
             self._election.granted(epoch, now)
         else:
             self._look()
@@ -199,6 +205,7 @@ class Keeper:
             deposed=self._deposed_soon,
         )
         self._stop_expecting()
+        self._estate = b""  # the agent has it; should it be deposed, a later leader's counts
         candidacy.trace.write("PROMOTED", epoch=epoch)
         try:
             self._agent = RealAgent(self._context, office)
@@ -225,7 +232,7 @@ class Keeper:
 
     def _renew(self, deadline: float) -> None:
         if self._lease.is_held():
-            self._lease.renew(deadline)
+            self._lease.renew(deadline + self._candidacy.grace())
         else:
             self._deposed()
 

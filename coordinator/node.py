@@ -30,6 +30,11 @@ from .sound import sound_loader
 _SAMPLE_EVERY = 1.0
 
 
+#: How long loading its sound may keep a new leader from renewing its lease: Python imports one library at a
+#: time, and nothing else runs meanwhile. Its death is noticed at once all the same.
+_LOADING_TIME = 2.0
+
+
 class Node:
     """A member of ``group``. ``async with`` joins and leaves; ``phone`` is what the program gets."""
 
@@ -81,6 +86,7 @@ class Node:
             settings=self._settings,
             lease=FileLease(directory, self._window.instance),
             is_candidate=self._candidate,
+            grace=self._grace,
             seed=lambda: self._agent.snapshot,
             follow=self._follow,
             failed=self._failed,
@@ -92,13 +98,16 @@ class Node:
     async def __aexit__(self, *exc_info: object) -> None:
         # The leader's farewell asks its own window's host to end its sound, so the host goes last.
         self._agent.close()
-        await self._keeper.close()
-        if self._host is not None:
-            await self._host.close()
         self._failure.cancel()
-        if self._sampling is not None:
-            self._sampling.cancel()
-        self._trace.close()
+        try:
+            await self._keeper.close()
+        finally:
+            if self._host is not None:
+                await self._host.close()
+            if self._sampling is not None:
+                self._sampling.cancel()
+            self._trace.close()
+        # Only where all ended well: it waits for the last socket, for ever if need be.
         await asyncio.to_thread(self._context.term)
 
     async def settled(self) -> None:
@@ -137,6 +146,9 @@ class Node:
         self._loop.call_soon_threadsafe(self._agent.follow, holder)
         if self._host is not None:
             self._host.follow(holder.epoch, holder.endpoints.actions)
+
+    def _grace(self) -> float:
+        return _LOADING_TIME if self._host is not None and not self._host.is_loaded else 0.0
 
     def _failed(self, exc: Exception) -> None:
         self._loop.call_soon_threadsafe(self._fail, exc)

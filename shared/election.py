@@ -146,6 +146,10 @@ class Election:
             self._step_down()
             self._effects.append(Look())
 
+    def retire(self) -> None:
+        """Record that this process is leaving: it takes no further epoch, whoever lets go of one."""
+        self._candidate = False
+
     def tick(self, now: float) -> None:
         """Let time pass. Harmless to call early or twice."""
         if self._deadline is None or now < self._deadline:

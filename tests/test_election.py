@@ -147,6 +147,17 @@ def test_a_leader_steps_down_when_it_sees_a_later_holder_and_follows_it() -> Non
     assert election.epoch == 6
 
 
+def test_a_process_that_leaves_takes_no_further_epoch_whoever_lets_go_of_one() -> None:
+    election = leader(1)
+    election.retire()
+    election.lost()
+    assert election.effects() == [StepDown(1), Look()]
+    election.vacant(2, 101.0)  # its successor has left, too
+    assert election.effects() == []
+    election.died(2, 101.1)
+    assert election.effects() == []
+
+
 def test_a_leader_does_not_follow_itself_nor_mourn_itself() -> None:
     election = leader()
     election.held(holder(4), 100.1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.phone import CommandHost, DropLine, SendSip
+from agents.phone import CommandHost, DropLine, ForgetInstance, SendSip
 from agents.sip.events import SessionEnded
 from shared.messages import (
     Answer,
@@ -25,6 +25,7 @@ from shared.messages import (
     QualityChanged,
     Refused,
     RegistrationState,
+    Window,
     encode,
 )
 
@@ -125,6 +126,20 @@ def test_a_window_that_is_silent_for_two_seconds_is_gone_with_its_call() -> None
     rig.wait(1.5)
     assert {window.instance for window in rig.snapshot.windows} == {"desk", "wall"}
     assert rig.call().cause is Cause.LOST
+    assert ForgetInstance("kiosk") in rig.effects
+
+
+def test_there_is_a_limit_to_how_many_windows_and_hosts_are_remembered() -> None:
+    rig = Rig()
+    before = len(rig.snapshot.windows)
+    for number in range(2_000):
+        rig.core.window_heard(Window(instance=f"stranger-{number}", name="", pid=0), rig.now)
+        rig.core.host_attached(f"stranger-{number}", rig.now)
+    rig.run()
+    assert before < len(rig.snapshot.windows) <= 1_000
+    assert ForgetInstance("stranger-1999") in rig.effects
+    rig.core.window_heard(DESK, rig.now)  # who is here already stays
+    assert DESK.instance in {window.instance for window in rig.snapshot.windows}
 
 
 def test_a_call_at_another_window_outlives_the_window_that_went() -> None:

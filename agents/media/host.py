@@ -86,6 +86,11 @@ class MediaHost:
         self._thread = ActorThread(f"media-{instance}", self._main)
         self._thread.start()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether what is slow to import is there. May be asked from any thread."""
+        return self._open is not None
+
     def follow(self, epoch: int, endpoint: str) -> None:
         """Take commands from the leader of ``epoch``. May be called from any thread."""
         self._thread.post(self._follow, epoch, endpoint)

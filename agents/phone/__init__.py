@@ -2,7 +2,7 @@
 
 from .core import PhoneCore
 from .estate import Estate, decode_estate
-from .term import AnswerAction, CommandHost, DropLine, Effect, SendSip, TellWindow
+from .term import AnswerAction, CommandHost, DropLine, Effect, ForgetInstance, SendSip, TellWindow
 
 __all__ = [
     "AnswerAction",
@@ -10,6 +10,7 @@ __all__ = [
     "DropLine",
     "Effect",
     "Estate",
+    "ForgetInstance",
     "PhoneCore",
     "SendSip",
     "TellWindow",

@@ -41,7 +41,7 @@ from .outcomes import Outcomes
 from .presence import Presence
 from .ringing import Ringing
 from .signalling import Signalling
-from .term import AnswerAction, DropLine, Effect, SendSip, TellWindow, Term
+from .term import AnswerAction, DropLine, Effect, ForgetInstance, SendSip, TellWindow, Term
 from .transfers import Transfers
 
 
@@ -138,13 +138,16 @@ class PhoneCore:
 
     def window_heard(self, window: Window, now: float) -> None:
         """Note that a window is here."""
-        if self._term.presence.heard(window, now):
+        if not self._term.presence.has_room(window.instance):
+            self._term.effects.append(ForgetInstance(window.instance))
+        elif self._term.presence.heard(window, now):
             self._term.has_changed = True
 
     def window_gone(self, instance: str, now: float) -> None:
         """Note that a process has gone, politely or not: calls whose sound it hosted are lost with it."""
         if self._term.presence.gone(instance):
             self._term.has_changed = True
+        self._term.effects.append(ForgetInstance(instance))
         self._hosts.gone(instance, now)
         for record in self._term.calls.live():
             if record.view.media_host == instance:
@@ -158,6 +161,9 @@ class PhoneCore:
 
     def host_attached(self, instance: str, now: float) -> None:
         """Note that a media host takes commands; free the sound of calls that ended before it came."""
+        if not self._term.presence.has_room(instance):
+            self._term.effects.append(ForgetInstance(instance))
+            return
         if not self._term.presence.host_attached(instance, now):
             return
         self._term.has_changed = True

@@ -4,6 +4,9 @@ import msgspec
 
 from shared.messages import Window
 
+#: More processes than this are not a group, but somebody's mistake.
+_LIMIT = 1_000
+
 
 class Presence:
     """Windows by instance id: an instance is here while its window or its media host is heard.
@@ -16,6 +19,10 @@ class Presence:
         self._heard = {window.instance: now for window in seed}
         self._hosts: set[str] = set()
         self._presence_time = presence_time
+
+    def has_room(self, instance: str) -> bool:
+        """Return whether ``instance`` is here already, or can still come."""
+        return instance in self._heard or len(self._heard) < _LIMIT
 
     def heard(self, window: Window, now: float) -> bool:
         """Note that a window is here; return whether that is news."""

@@ -64,7 +64,14 @@ class AnswerAction:
     value: Value | None = None
 
 
-Effect = SendSip | DropLine | TellWindow | CommandHost | AnswerAction
+@dataclass(frozen=True, slots=True)
+class ForgetInstance:
+    """Effect: forget how to reach this process; it has gone, or there are too many."""
+
+    instance: str
+
+
+Effect = SendSip | DropLine | TellWindow | CommandHost | AnswerAction | ForgetInstance
 
 
 class Term:

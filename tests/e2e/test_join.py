@@ -5,9 +5,12 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
+import msgspec
 import pytest
 
 from coordinator import Call, CallState, MediaState, Phone, join
+from coordinator.lease import FileLease, Vacant
+from shared.clock import boottime
 from shared.errors import OutcomeUnknown
 from shared.messages import Hold, Quality
 
@@ -71,6 +74,32 @@ def test_two_windows_in_one_process_share_one_line_and_one_call() -> None:
             assert len(it.ledger("BYE", direction="in")) == 1
             await stack.aclose()
             assert await it.control.bindings("101") == []
+
+    asyncio.run(main())
+
+
+def test_a_leader_that_leaves_takes_no_further_epoch_when_its_successor_leaves_at_that_moment() -> None:
+    async def main() -> None:
+        async with stage() as it, AsyncExitStack() as stack:
+            brief = msgspec.structs.replace(
+                it.settings, lease_time=0.015
+            )  # looks often whether it still leads
+            leader = await stack.enter_async_context(
+                join(GROUP, account=it.account, microphone=None, settings=brief)
+            )
+            async with join(
+                GROUP, account=it.account, microphone=None, settings=brief, candidate=False
+            ) as window:
+                await leader.until(lambda: len(leader.windows) == 2)
+                epoch = it.holder().epoch
+                leaving = asyncio.create_task(stack.aclose())
+                lease = FileLease(it.root / "run" / GROUP, "successor")
+                await it.until(lambda: isinstance(lease.look(), Vacant))
+                assert lease.try_take(epoch + 1, boottime() + 10.0)
+                lease.release()
+                await asyncio.wait_for(leaving, 20.0)
+                assert lease.look() == Vacant(epoch + 1)
+                assert window.version.epoch == epoch  # nobody published anything since
 
     asyncio.run(main())
 
