@@ -10,6 +10,7 @@ import msgspec
 
 from shared.errors import ActionRefused, ConfigError, MessageError, ServiceUnreachable
 
+from .fault_orders import AnyOrder, FaultView, Restart
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
 
 T = TypeVar("T")
@@ -68,6 +69,31 @@ class ControlClient:
     async def drop(self, flow: str) -> None:
         """Cut a WebSocket without a word."""
         await self._ask("POST", f"/flows/{_part(flow)}/drop", dict[str, Any])
+
+    async def faults(self) -> list[FaultView]:
+        """Return the faults in force, oldest first."""
+        return await self._ask("GET", "/faults", list[FaultView])
+
+    async def set_fault(self, order: AnyOrder) -> FaultView:
+        """Begin a fault, see :mod:`.fault_orders`; it ends by itself, or by :meth:`clear_fault`."""
+        return await self._ask("POST", "/faults", FaultView, body=msgspec.json.encode(order))
+
+    async def clear_fault(self, fault: str) -> None:
+        """End a fault, by its id."""
+        await self._ask("DELETE", f"/faults/{_part(fault)}", dict[str, Any])
+
+    async def clear_faults(self) -> None:
+        """End all faults."""
+        await self._ask("DELETE", "/faults", dict[str, Any])
+
+    async def restart(self, *, forget: bool = True, down: float = 0.0) -> None:
+        """Restart the service in place, and return when it listens again.
+
+        All connections are cut; with ``forget`` bindings, calls and dialogs are gone, too. ``down`` seconds,
+        60 at most, pass without new connections.
+        """
+        body = msgspec.json.encode(Restart(forget=forget, down=down))
+        await self._ask("POST", "/restart", dict[str, Any], body=body, patience=down + 10)
 
     async def calls(self) -> list[CallView]:
         """Return the calls that are ringing or answered."""

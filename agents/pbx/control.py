@@ -1,14 +1,15 @@
 """The control API: HTTP on loopback, for whoever can read ``control.json`` (mode 0600) in the directory.
 
 ``GET /bindings/{extension}`` · ``POST /bindings/{extension}/{instance}/expire`` · ``GET /flows`` ·
-``POST /flows/{flow}/drop`` · ``GET /calls`` · ``POST /robots/call`` · ``GET /robots`` ·
+``POST /flows/{flow}/drop`` · ``GET, POST, DELETE /faults`` · ``DELETE /faults/{id}`` · ``POST /restart`` ·
+``GET /calls`` · ``POST /robots/call`` · ``GET /robots`` ·
 ``GET /robots/{id}[?until=STATE&timeout=SECONDS]`` · ``POST /robots/{id}/hangup``. Answers are JSON, see
 :mod:`.views`; an error is ``{"error": text}`` with 400, 401, 404 or 409.
 """
 
 import hmac
 import secrets
-from typing import Protocol, get_args
+from typing import Protocol, TypeVar, get_args
 
 import msgspec
 import structlog
@@ -23,12 +24,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.errors import ActionRefused, SharedlineError
 
 from .authority import write_private
+from .fault_orders import AnyOrder, FaultView, Restart, read_order
 from .settings import SimulatorSettings
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
 from .web import HttpPort
 from .web import json_answer as _json
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
 
 _LONGEST_BODY = 65_536
 _LONGEST_WAIT = 300.0
@@ -51,6 +55,21 @@ class Controlled(Protocol):
 
     def drop(self, flow: str) -> None:
         """Cut a flow."""
+
+    def faults(self) -> list[FaultView]:
+        """Return the faults in force."""
+
+    def set_fault(self, order: AnyOrder) -> FaultView:
+        """Begin a fault."""
+
+    def clear_fault(self, fault: str) -> None:
+        """End a fault."""
+
+    def clear_faults(self) -> None:
+        """End all faults."""
+
+    async def restart(self, order: Restart) -> None:
+        """Restart in place."""
 
     def calls(self) -> list[CallView]:
         """Return the calls."""
@@ -101,6 +120,11 @@ def make_app(service: Controlled, token: str) -> Starlette:
             Route("/bindings/{extension}/{instance:path}/expire", api.expire, methods=["POST"]),
             Route("/flows", api.flows),
             Route("/flows/{flow}/drop", api.drop, methods=["POST"]),
+            Route("/faults", api.faults),
+            Route("/faults", api.set_fault, methods=["POST"]),
+            Route("/faults", api.clear_faults, methods=["DELETE"]),
+            Route("/faults/{fault}", api.clear_fault, methods=["DELETE"]),
+            Route("/restart", api.restart, methods=["POST"]),
             Route("/calls", api.calls),
             Route("/robots", api.robots),
             Route("/robots/call", api.call, methods=["POST"]),
@@ -148,6 +172,24 @@ class _Api:
         self._service.drop(request.path_params["flow"])
         return _json({})
 
+    async def faults(self, _request: Request) -> Response:
+        return _json(self._service.faults())
+
+    async def set_fault(self, request: Request) -> Response:
+        return _json(self._service.set_fault(read_order(await _body(request))), status=201)
+
+    async def clear_fault(self, request: Request) -> Response:
+        self._service.clear_fault(request.path_params["fault"])
+        return _json({})
+
+    async def clear_faults(self, _request: Request) -> Response:
+        self._service.clear_faults()
+        return _json({})
+
+    async def restart(self, request: Request) -> Response:
+        await self._service.restart(_decode(await _body(request) or b"{}", Restart))
+        return _json({})
+
     async def calls(self, _request: Request) -> Response:
         return _json(self._service.calls())
 
@@ -164,16 +206,19 @@ class _Api:
         return _json(await self._service.robot_until(name, until, timeout))  # type: ignore[arg-type]  # checked
 
     async def call(self, request: Request) -> Response:
-        body = await _body(request)
-        try:
-            order = msgspec.json.decode(body, type=RobotCall)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise ActionRefused("bad_request", f"the body is no robot call: {exc}") from exc
+        order = _decode(await _body(request), RobotCall)
         return _json({"call": await self._service.robot_call(order)}, status=201)
 
     async def hang_up(self, request: Request) -> Response:
         await self._service.robot_hangup(request.path_params["robot"])
         return _json({})
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ActionRefused("bad_request", f"the body is no {kind.__name__}: {exc}") from exc
 
 
 async def _body(request: Request) -> bytes:

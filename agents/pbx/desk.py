@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ActionRefused, SharedlineError
 
 from .dialect import Caller, CallName
+from .fault_orders import AnyOrder, FaultView, Restart
 from .robots import SOUNDS
 from .views import BindingView, CallView, FlowView, RobotCall, RobotState, RobotView
 
@@ -67,6 +68,26 @@ class Desk:
         if flow not in self._service.server.flows:
             raise ActionRefused("no_such_call", f"there is no flow {flow!r}")
         self._service.server.flows[flow].abort()
+
+    def faults(self) -> list[FaultView]:
+        """Return the faults in force."""
+        return self._service.faults.all()
+
+    def set_fault(self, order: AnyOrder) -> FaultView:
+        """Begin a fault."""
+        return self._service.faults.set(order)
+
+    def clear_fault(self, fault: str) -> None:
+        """End a fault."""
+        self._service.faults.clear(fault)
+
+    def clear_faults(self) -> None:
+        """End all faults."""
+        self._service.faults.clear_all()
+
+    async def restart(self, order: Restart) -> None:
+        """Restart in place."""
+        await self._service.restarts.restart(order)
 
     def calls(self) -> list[CallView]:
         """Return the calls."""

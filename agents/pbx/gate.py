@@ -25,6 +25,15 @@ class Verdict(enum.Enum):
     GOOD = enum.auto()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request is refused whatever its credentials are. Without ``reason``: the usual phrase."""
+
+    status: int
+    reason: str | None
+    headers: list[tuple[str, str]] = field(repr=False)
+
+
 @dataclass(slots=True)
 class Gate:
     """Issues challenges and checks the answers. ``password_of`` returns None for an unknown user name."""

@@ -8,10 +8,14 @@ Each line is flushed before anything is done about it. All have ``at`` (Unix sec
 ones included) and ``reachable`` (those of them whose connection is open).
 
 Service
-    ``SERVICE_STARTED``, ``SERVICE_STOPPED``.
+    ``SERVICE_STARTED``, ``SERVICE_STOPPED``; a restart in place is one of each, with ``reason``.
+Faults
+    ``FAULT_SET`` and ``FAULT_CLEARED`` with ``fault`` (its id), ``kind`` and ``reason``; ``FAULT_APPLIED``
+    for each request that it refused. What is then answered has its own line, as always.
 Connections
     ``FLOW_OPENED``; ``FLOW_CLOSED`` with ``reason``, once for each, and with the bindings it leaves behind;
-    ``FLOW_REFUSED``: no WebSocket came about; ``BAD_FRAME``: what was not SIP, with ``reason``.
+    ``FLOW_REFUSED``: no WebSocket came about (``count`` of them, if it were more than five of a kind in a
+    second); ``BAD_FRAME``: what was not SIP, with ``reason``.
 Registrations
     ``REGISTER`` and ``UNREGISTER``, in, with the ``status`` they were answered with (401 and 603 too).
     ``BINDING_ADDED``, ``BINDING_REFRESHED``, ``BINDING_REPLACED`` (the same instance id on a new flow),
@@ -74,6 +78,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: float | None = None
     bindings: int | None = None
     reachable: int | None = None
+    count: int | None = None
+    fault: str | None = None
 
 
 class Ledger:

@@ -113,6 +113,12 @@ class PhoneBook:
             self._is_timer_due = True
             asyncio.get_running_loop().call_later(_TIMER_PAUSE, self._set_timer)
 
+    def forget(self) -> None:
+        """Know no phone any more, as a service that starts anew."""
+        self._phones.clear()
+        self._by_flow.clear()
+        self._dirty.clear()
+
     def close(self) -> None:
         """Let no more time pass."""
         self._is_timer_due = True

@@ -25,7 +25,7 @@ from shared.errors import SipError
 
 from .accounts import NumberPlan, Subscriber
 from .dialect import Caller, CallName, agent_message, has_to_tag
-from .gate import Gate, Verdict
+from .gate import Gate, Refusal, Verdict
 from .legs import Ends, Leg
 from .phone_leg import PhoneLeg
 from .registrar import Binding
@@ -59,6 +59,9 @@ class Exchange(Protocol):
 
     def is_registered(self, flow: str) -> bool:
         """Return whether somebody is registered on a flow."""
+
+    def refusal(self, method: str, extension: str | None, flow: str, call_id: str) -> Refusal | None:
+        """Return how a request must be refused, because of a fault; None if it need not."""
 
     def changed(self, phone: "Phone") -> None:
         """Note that a phone has effects to drain."""
@@ -247,6 +250,12 @@ class Phone:
         session = event.session_id
         if sender is None or not sender.registered:
             self.sessions.reject(session, 403, now)
+            exchange.changed(self)
+            return
+        refusal = exchange.refusal("INVITE", self.extension, sender.flow, event.request.call_id)
+        if refusal is not None:
+            status, reason, headers = refusal.status, refusal.reason, refusal.headers
+            self.sessions.reject(session, status, now, reason=reason, headers=headers)
             exchange.changed(self)
             return
         given = event.request.headers.get("Proxy-Authorization")

@@ -17,7 +17,7 @@ from agents.sip.message import Request, Response, make_response
 from shared.errors import SipError
 
 from .accounts import NumberPlan, Subscriber
-from .gate import Gate, Verdict
+from .gate import Gate, Refusal, Verdict
 
 _LONGEST = 3600
 
@@ -118,8 +118,8 @@ class Registrar:
         effects, self._effects = self._effects, []
         return effects
 
-    def register(self, request: Request, flow: str, now: float) -> None:
-        """Answer a REGISTER that came in on ``flow``."""
+    def register(self, request: Request, flow: str, now: float, *, refusal: Refusal | None = None) -> None:
+        """Answer a REGISTER that came in on ``flow``. A ``refusal`` is the answer, and nothing changes."""
         self.tick(now)
         asked = _Asked(request, flow, request.via.sent_by, None)
         try:
@@ -127,7 +127,9 @@ class Registrar:
         except SipError as exc:
             self._answer(asked, 400, _phrase(exc.reason))
             return
-        if Uri.parse(request.uri).host.lower() != self.domain:
+        if refusal is not None:
+            self._answer(asked, refusal.status, refusal.reason, headers=refusal.headers)
+        elif Uri.parse(request.uri).host.lower() != self.domain:
             self._answer(asked, 404)
         elif self._is_refresh(asked, now):
             identity = self._identities[flow]
@@ -170,6 +172,13 @@ class Registrar:
         self._identities.pop(binding.flow, None)
         self._note("BINDING_EXPIRED", binding, reason="by control")
         return True
+
+    def forget(self, reason: str) -> None:
+        """Drop all bindings, as a service does that starts anew."""
+        for binding in self._all():
+            del self._bindings[binding.extension][binding.instance_id]
+            self._note("BINDING_REMOVED", binding, reason=reason)
+        self._identities.clear()
 
     def bindings(self, extension: str) -> list[Binding]:
         """Return the bindings of an extension, oldest first, unreachable ones included."""

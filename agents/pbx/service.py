@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,7 +31,8 @@ from .calls import Call
 from .desk import Desk
 from .devices import Devices
 from .dialect import Caller, CallName, has_to_tag
-from .gate import Gate
+from .faults import Faults
+from .gate import Gate, Refusal
 from .ledger import Entry, Ledger
 from .legs import Leg
 from .pace import Cancel, Pace
@@ -38,6 +40,7 @@ from .phone_leg import PhoneLeg
 from .phonebook import PhoneBook
 from .phones import Phone
 from .registrar import Limits, Registrar
+from .restarts import Restarts
 from .robots import Robots
 from .server import FlowServer
 from .settings import SimulatorSettings
@@ -54,6 +57,7 @@ class Simulator:
     """One running service. Use it with ``async with``, or :meth:`start` and :meth:`stop`."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
+        settings = replace(settings, directory=settings.directory.absolute())
         self.settings = settings
         self.domain, self.flow_grace = settings.domain, settings.flow_grace
         prepare(settings.directory)
@@ -72,6 +76,7 @@ class Simulator:
         self.desk = Desk(self)
         self.control: ControlServer | None = None
         self.rest: RestServer | None = None
+        self.faults, self.restarts = Faults(self), Restarts(self)
         self.pace = Pace()
         self.phones = PhoneBook(self, self.pace)
         self._calls: dict[str, Call] = {}
@@ -99,7 +104,7 @@ class Simulator:
 
         self.control = ControlServer(self.settings, self.desk)
         try:
-            await self.server.start()
+            self.server.start()
         except ConfigError:
             await self.control.close()
             self.ledger.close()
@@ -113,6 +118,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """End calls, robots and connections, and finish their files."""
+        self.faults.clear_all()
         for call in list(self._calls.values()):
             call.hang_up("service stopped")
         self.phones.pump()
@@ -183,6 +189,7 @@ class Simulator:
 
     def flow_opened(self, flow: str) -> None:
         """Note a new connection."""
+        self.faults.flow_opened(flow)
         self.ledger.record("FLOW_OPENED", flow=flow)
 
     def flow_closed(self, flow: str, reason: str) -> None:
@@ -195,10 +202,11 @@ class Simulator:
         self.ledger.record("FLOW_CLOSED", **({"flow": flow, "reason": reason} | facts))
         self.drain_registrar()
         self.phones.flow_closed(flow)
+        self.faults.flow_closed(flow)
 
-    def flow_refused(self, reason: str) -> None:
-        """Note a connection that did not become a WebSocket."""
-        self.ledger.record("FLOW_REFUSED", reason=reason)
+    def flow_refused(self, reason: str, count: int) -> None:
+        """Note connections that did not become WebSockets."""
+        self.ledger.record("FLOW_REFUSED", reason=reason, count=count if count > 1 else None)
 
     def bad_frame(self, flow: str, reason: str) -> None:
         """Note what is not SIP."""
@@ -241,6 +249,10 @@ class Simulator:
     def record(self, event: str, **facts: Any) -> Entry:
         """Write a ledger entry."""
         return self.ledger.record(event, **facts)
+
+    def refusal(self, method: str, extension: str | None, flow: str, call_id: str) -> Refusal | None:
+        """Return how a request must be refused, because of a fault."""
+        return self.faults.refusal(method, extension, flow, call_id)
 
     def changed(self, phone: Phone) -> None:
         """Drain a phone's effects soon."""
@@ -287,11 +299,17 @@ class Simulator:
 
     def _take(self, flow: str, message: Message) -> None:
         if isinstance(message, Request) and message.method == "REGISTER":
-            self.registrar.register(message, flow, self.now())
+            self._register(flow, message)
         elif phone := self.phones.at(flow):
             phone.receive(flow, message)
         elif isinstance(message, Request):
             self._turn_away(flow, message)
+
+    def _register(self, flow: str, request: Request) -> None:
+        claimed = self.plan.by_username(request.to.uri.user or "")
+        extension = claimed.extension.number if claimed else None
+        refusal = self.refusal("REGISTER", extension, flow, request.call_id)
+        self.registrar.register(request, flow, self.now(), refusal=refusal)
 
     def _answer_badly(self, flow: str, message: Message, reason: str) -> None:
         """Answer 400 where nobody else has: a phone's sessions do so themselves."""
@@ -327,6 +345,7 @@ class Simulator:
                 self._reached(effect.binding)
 
     def _reached(self, binding: registration.Binding) -> None:
+        self.server.know(binding.flow)
         phone = self.phones.reached(binding)
         for call in list(self._calls.values()):
             call.phone_reached(phone)

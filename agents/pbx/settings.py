@@ -128,6 +128,19 @@ class SimulatorSettings:
     max_message_bytes: int = 65_536
     max_connections: int = 20_000
 
+    max_silent: int = 2048
+    """Connections that have not begun TLS; one more, and the one that has been silent longest goes."""
+
+    max_silent_per_peer: int = 1024
+
+    max_strangers: int = 256
+    """Connections from TLS on, which costs up to 0.3 MB each, on which nobody has registered yet."""
+
+    max_strangers_per_peer: int = 128
+
+    stranger_time: float = 2.0
+    """When there are too many strangers, one that had so long to register makes room for the next."""
+
     def __post_init__(self) -> None:
         """Check what the types cannot.
 

@@ -724,7 +724,7 @@ def test_a_connection_without_the_subprotocol_is_no_websocket_of_ours(tmp_path: 
         for greeting in (b"REGISTER sip:sip.test SIP/2.0\r\n\r\n", b""):
             reader, writer = await asyncio.open_connection("127.0.0.1", simulator.wss_port)
             writer.write(greeting)
-            await reader.read()
+            assert ((await reader.read()).startswith(b"HTTP/1.1 400 ")) is bool(greeting)
             writer.close()
         async with phone_of(simulator):
             pass
@@ -735,6 +735,8 @@ def test_a_connection_without_the_subprotocol_is_no_websocket_of_ours(tmp_path: 
         "HTTP 400",
         "HTTP 426",
         "no WebSocket request",
+        "no TLS",
+        "no TLS",
     ]
 
 
