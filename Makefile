@@ -3,11 +3,13 @@
 # PYTHON=python3.13 make ...       another interpreter than python3 (3.11 or newer)
 # SYSTEM_PACKAGES=no make ...      never install Debian packages, only name the missing ones
 # BROWSER=yes make test            install Node.js, too, for the tests in a browser; BROWSER=no: not even Chromium
+# make fuzz SECONDS=3600           look for longer
 # make test ARGS='-k election -x'  arguments for pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench coverage clean portaudio kamailio browser FORCE
+.PHONY: help setup demo test check format bench fuzz coverage clean portaudio kamailio browser FORCE
 
+SECONDS := 60
 VENV := .venv
 BIN := $(VENV)/bin
 # Without --no-compile, pip spends a quarter of the set-up on byte code of modules that nobody imports.
@@ -37,12 +39,16 @@ format: $(VENV)/.installed-dev ## format the code, and repair what can be repair
 bench: portaudio $(VENV)/.installed ## measure this machine
 	@$(BIN)/python -m coordinator bench
 
+fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SECONDS=60 for each kind
+	@for target in message challenge sdp xml info phone; do \
+	    echo "$$target"; $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
+
 coverage: portaudio kamailio browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
 	@mkdir -p .coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 clean: ## remove all that the other commands made
-	rm -rf $(VENV) tests/browser/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) tests/browser/node_modules .coverage .fuzz .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 
 # These look each time, which takes no time: somebody may have installed or removed a package since.
 portaudio: $(VENV)/pyvenv.cfg

@@ -38,15 +38,22 @@ class _Document(msgspec.Struct, frozen=True):
 
 def obey(call: "Call", leg: "PhoneLeg", body: str) -> str | None:
     """Do what the INFO asks for, and return the body of the service's own; None if it is no such request."""
-    try:
-        asked = msgspec.json.decode(body, type=_Document).request
-    except msgspec.DecodeError:
+    asked = read_request(body)
+    if asked is None:
         return None
     done = _COMMANDS[asked.command](call, leg, asked) if asked.command in _COMMANDS else None
     code, description = (0, "Succeeded") if done is not None else (1, "Failed")
     result = {"code": code, "description": description, **(done or {})}
     response = {"reqid": asked.reqid, "command": asked.command, "result": result}
     return msgspec.json.encode({"response": response}).decode()
+
+
+def read_request(body: str) -> _Asked | None:
+    """Return what an INFO's JSON asks for; None if it is no such request, whatever it is instead."""
+    try:
+        return msgspec.json.decode(body, type=_Document).request
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 _Done = dict[str, str] | None
