@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_simulator(commands)
+    _add_provision(commands)
     _add_join(commands)
     _add_status(commands)
     _add_bench(commands)
@@ -119,6 +120,61 @@ def _simulator(options: argparse.Namespace) -> int:
     from agents.pbx.options import read_options
 
     return run(read_options(options))
+
+
+# -- provision -------------------------------------------------------------------------------------------
+
+
+def _add_provision(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    provision = commands.add_parser(
+        "provision",
+        help="get an account from the service, with a JWT",
+        description="Log in at the service's REST API with a JWT, have it make a new device of the user's "
+        "extension, and save what join needs. Secrets are read from files or from the environment "
+        "(SHAREDLINE_CLIENT_SECRET, SHAREDLINE_JWT): a command line is no secret.",
+    )
+    provision.add_argument(
+        "--account",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="where to save it, mode 0600; keyring:NAME for the system's keyring",
+    )
+    provision.add_argument(
+        "--server",
+        default="https://platform.ringcentral.com",
+        metavar="URL",
+        help="default: %(default)s",
+    )
+    provision.add_argument("--client-id", metavar="ID", help="default: $SHAREDLINE_CLIENT_ID")
+    provision.add_argument(
+        "--client-secret-file", type=Path, metavar="FILE", help="default: $SHAREDLINE_CLIENT_SECRET"
+    )
+    provision.add_argument("--jwt-file", type=Path, metavar="FILE", help="default: $SHAREDLINE_JWT")
+    provision.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="the only authority to trust, if it is not a public one"
+    )
+    provision.set_defaults(command=_provision)
+
+
+def _provision(options: argparse.Namespace) -> int:
+    from .provision import Order, provision
+
+    order = Order(
+        account=options.account,
+        server=options.server,
+        client_id=options.client_id,
+        client_secret_file=options.client_secret_file,
+        jwt_file=options.jwt_file,
+        ca_file=options.ca_file,
+    )
+
+    async def run() -> int:
+        account = await provision(order)
+        print(f"saved {options.account}: {account.username} at {account.domain}")
+        return 0
+
+    return _run(run())
 
 
 # -- join ------------------------------------------------------------------------------------------------

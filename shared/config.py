@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from .errors import AccountError, ConfigError
+from .keyring import keyring_name, load_from_keyring
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -121,6 +122,8 @@ class Account:
     outbound_proxy_backup: str | None = None
     stun_servers: tuple[str, ...] = ()
     ca_file: Path | None = None
+    device_id: str | None = None
+    """What the service's REST API calls this phone, if that is known."""
 
 
 class _SipInfo(msgspec.Struct, rename="camel"):
@@ -134,6 +137,7 @@ class _SipInfo(msgspec.Struct, rename="camel"):
     outbound_proxy_backup: str | None = None
     stun_servers: tuple[str, ...] | None = None
     ca_file: str | None = None
+    device_id: str | None = None
 
 
 _SPELLED = dict(zip(_SipInfo.__struct_fields__, _SipInfo.__struct_encode_fields__, strict=True))
@@ -145,7 +149,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 def load_account(path: str | Path) -> Account:
-    """Read an account from a sipInfo JSON file.
+    """Read an account from a sipInfo JSON file, or with ``keyring:NAME`` from the system's keyring.
 
     Accepts the object itself or the whole answer of ``sip-provision`` (the first of ``sipInfo``).
     ``caFile``, ours, is relative to the file.
@@ -155,7 +159,7 @@ def load_account(path: str | Path) -> Account:
     """
     path = Path(path)
     try:
-        raw: object = msgspec.json.decode(path.read_bytes())
+        raw: object = msgspec.json.decode(_content(path))
     except OSError as exc:
         raise AccountError(f"cannot read the account file {path}: {exc.strerror}") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -169,6 +173,11 @@ def load_account(path: str | Path) -> Account:
     except msgspec.ValidationError as exc:
         raise AccountError(f"the account file {path} is incomplete: {exc}") from exc
     return _checked(info, path)
+
+
+def _content(path: Path) -> bytes | str:
+    name = keyring_name(path)
+    return path.read_bytes() if name is None else load_from_keyring(name)
 
 
 def _checked(info: _SipInfo, path: Path) -> Account:
@@ -198,4 +207,5 @@ def _checked(info: _SipInfo, path: Path) -> Account:
         outbound_proxy_backup=info.outbound_proxy_backup or None,
         stun_servers=info.stun_servers or (),
         ca_file=path.parent / info.ca_file if info.ca_file else None,
+        device_id=info.device_id,
     )

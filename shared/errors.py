@@ -11,6 +11,8 @@
         * :exc:`SipError`: a SIP message or a part of one cannot be read, or must not be written
         * :exc:`ServiceUnreachable`: no connection to the phone service
             * :exc:`CertificateUntrusted`: there is one, but nobody we trust vouches for it
+        * :exc:`RestFailed`: the service's REST API said no
+            * :exc:`LoginFailed`: it does not know the client or the user
         * :exc:`RegistrationFailed`: the registrar said no
             * :exc:`TooManyContacts`: five devices are registered already (603)
         * :exc:`CallFailed`: the far end answered with a final status >= 300
@@ -84,6 +86,24 @@ class ServiceUnreachable(RemoteError):
 
 class CertificateUntrusted(ServiceUnreachable):
     """The phone service's certificate is not signed by an authority that we trust."""
+
+
+class RestFailed(RemoteError):
+    """The service's REST API answered with an HTTP ``status`` from 300 on.
+
+    Below 500 nothing has happened; from 500 on it may have. ``code`` is what the service calls the error, ""
+    if it has no name. ``retry_after``: how many seconds it wants to be left alone, if it said so.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, code: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.retry_after = status, code, retry_after
+
+
+class LoginFailed(RestFailed):
+    """The REST API does not accept the client id and secret, or the JWT; the text says which."""
 
 
 class RegistrationFailed(RemoteError):

@@ -10,7 +10,7 @@ from coordinator import cli
 from coordinator.cli import main
 from shared.errors import AccountError, GroupError, MediaError, RegistrationFailed, SharedlineError
 
-COMMANDS = ["demo", "simulator", "join", "status", "bench"]
+COMMANDS = ["demo", "simulator", "provision", "join", "status", "bench"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,7 @@ def test_the_help_of_join_teaches_the_commands_of_a_window(capsys: pytest.Captur
     [
         (["fly"], "fly"),
         (["join"], "GROUP"),
+        (["provision"], "--account"),
         (["join", "front"], "--account"),
         (["join", "front", "--account", "a", "--loud"], "--loud"),
         (["simulator"], "--dir"),

@@ -18,6 +18,12 @@ def required() -> set[str]:
     return {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
 
 
+def optional() -> set[str]:
+    """Return what users may install besides: all extras but the one for who changes the project."""
+    extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+    return {Requirement(line).name for name, lines in extras.items() if name != "dev" for line in lines}
+
+
 def imported() -> set[str]:
     """Return the top names of all modules that ours import from elsewhere than the standard library."""
     names = {name.split(".")[0] for tree in trees().values() for name in imports_of(tree)}
@@ -26,7 +32,7 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_what_is_required() -> None:
     owners = packages_distributions()
-    assert {owners[name][0].lower() for name in imported()} == required()
+    assert {owners.get(name, [name])[0].lower() for name in imported()} - optional() == required()
 
 
 def test_the_six_libraries_that_the_design_rests_on_are_required() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from agents.pbx.authority import server_context, write_private
+from agents.pbx.authority import server_context
 from shared.errors import ConfigError
+from shared.files import write_private
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> None:

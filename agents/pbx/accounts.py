@@ -16,8 +16,8 @@ import msgspec
 
 from shared.config import load_account
 from shared.errors import AccountError, ConfigError
+from shared.files import write_private
 
-from .authority import write_private
 from .settings import FAREWELL_ROBOT, Extension, SimulatorSettings
 
 _PHONE_NUMBER = re.compile(r"\+?[0-9]{3,15}")

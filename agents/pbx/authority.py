@@ -6,7 +6,6 @@ starts again is still trusted by whoever read ``ca.pem``; the server's certifica
 
 import datetime
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from shared.errors import ConfigError
+from shared.files import write_private
 
 _LIFETIME = datetime.timedelta(days=365)
 _CLOCK_SKEW = datetime.timedelta(days=1)
@@ -45,15 +45,6 @@ def server_context(directory: Path, *, host: str = "127.0.0.1") -> ssl.SSLContex
     except OSError as exc:
         raise ConfigError(f"cannot write the certificates in {directory}: {exc.strerror or exc}") from exc
     return context
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically by a file of mode 0600."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    draft.replace(path)
 
 
 def _load(directory: Path) -> _Authority | None:

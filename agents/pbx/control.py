@@ -22,8 +22,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import ActionRefused, SharedlineError
+from shared.files import write_private
 
-from .authority import write_private
 from .fault_orders import AnyOrder, FaultView, Restart, read_order
 from .settings import SimulatorSettings
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView

@@ -12,9 +12,9 @@ import msgspec
 import structlog
 
 from shared.errors import ConfigError
+from shared.files import write_private
 
 from .accounts import NumberPlan, Subscriber, new_identity
-from .authority import write_private
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import ConfigError
+from shared.files import write_private
 
-from ..authority import write_private
 from .tokens import Client
 
 

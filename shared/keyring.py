@@ -1,0 +1,63 @@
+"""Accounts in the system's keyring, for whoever does not want them in a file: the optional extra ``keyring``.
+
+Such an account is named ``keyring:NAME`` wherever an account file could be.
+"""
+
+from pathlib import Path
+from types import ModuleType
+
+from .errors import AccountError
+
+_PREFIX = "keyring:"
+_SERVICE = "sharedline"
+
+
+def keyring_name(account: str | Path) -> str | None:
+    """Return NAME of ``keyring:NAME``; None for a file."""
+    text = str(account)
+    return text.removeprefix(_PREFIX) if text.startswith(_PREFIX) else None
+
+
+def load_from_keyring(name: str) -> str:
+    """Return what was saved under ``name``.
+
+    Raises:
+        AccountError: If there is no such entry, no keyring, or the extra is not installed.
+    """
+    keyring = _keyring()
+    try:
+        found = keyring.get_password(_SERVICE, name)
+    except keyring.errors.KeyringError as exc:
+        raise _unusable(exc) from exc
+    if found is None:
+        raise AccountError(f"the keyring has no account {name!r}: sharedline provision can save one")
+    return str(found)
+
+
+def save_to_keyring(name: str, text: str) -> None:
+    """Save ``text`` under ``name``, in place of what was there.
+
+    Raises:
+        AccountError: If the keyring does not take it, there is none, or the extra is not installed.
+    """
+    keyring = _keyring()
+    try:
+        keyring.set_password(_SERVICE, name, text)
+    except keyring.errors.KeyringError as exc:
+        raise _unusable(exc) from exc
+
+
+def _keyring() -> ModuleType:
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError as exc:
+        raise AccountError(
+            "accounts in the system's keyring need the extra: pip install 'sharedline[keyring]'"
+        ) from exc
+    return keyring
+
+
+def _unusable(error: Exception) -> AccountError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return AccountError(f"the system's keyring cannot be used ({reason}); use an account file instead")
