@@ -13,18 +13,25 @@ from .messages import (
     CompleteTransfer,
     Decline,
     Done,
+    Flip,
+    Flipped,
     Forward,
     Hangup,
     Hold,
     MediaState,
     Mute,
+    Park,
+    Parked,
+    ReInvite,
     Replied,
     ReplyDirection,
     ReplyKind,
     ReplyUnits,
     SendDtmf,
     SendReply,
+    StartRecording,
     StartReply,
+    StopRecording,
     ToVoicemail,
     Transfer,
     Unhold,
@@ -36,6 +43,8 @@ from .messages import Call as CallView
 TRANSFER_TIME = 35.0
 #: Seconds that a reply may take: the caller listens to it, and chooses.
 REPLY_TIME = 195.0
+#: Seconds that the service may take to say what became of a request in a call.
+SERVICE_TIME = 12.0
 #: Seconds that tones may take, and more for each: they are sent one after the other.
 DTMF_TIME, TONE_TIME = 5.0, 0.25
 
@@ -167,6 +176,38 @@ class Call(CallFacts):
         await self._phone.perform(
             SendDtmf(call_id=self.call_id, tones=tones), DTMF_TIME + TONE_TIME * len(tones)
         )
+
+    async def start_recording(self) -> None:
+        """Have the service record it; :attr:`recording` shows it in every window."""
+        await self._phone.perform(StartRecording(call_id=self.call_id), SERVICE_TIME)
+
+    async def stop_recording(self) -> None:
+        """End the recording."""
+        await self._phone.perform(StopRecording(call_id=self.call_id), SERVICE_TIME)
+
+    async def flip(self, number: str) -> str:
+        """Have the service call ``number``, another phone of the same person, which takes it over.
+
+        Return the number that it calls. The call stays here until somebody hangs up.
+        """
+        done = await self._phone.perform(Flip(call_id=self.call_id, target=number), SERVICE_TIME)
+        return done.value.number if isinstance(done.value, Flipped) else number
+
+    async def park(self, slot: str = "") -> str:
+        """Park it: it is over here, and waits for :meth:`Phone.retrieve` at the place that is returned.
+
+        With ``slot`` it is parked privately, under that name.
+
+        Raises:
+            ActionRefused: With ``wrong_state`` and status 486 if the far end still rings.
+        """
+        time = TRANSFER_TIME if slot else SERVICE_TIME
+        done = await self._phone.perform(Park(call_id=self.call_id, slot=slot), time)
+        return done.value.location if isinstance(done.value, Parked) else ""
+
+    async def re_invite(self) -> None:
+        """Give its sound a new connection: after a change of network, or when nothing is heard any more."""
+        await self._phone.perform(ReInvite(call_id=self.call_id), SERVICE_TIME)
 
     async def answered(self) -> None:
         """Return when it is answered.

@@ -32,6 +32,7 @@ from .replica import (
     RegistrationChanged,
     StalenessChanged,
 )
+from .services import Services
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -61,7 +62,7 @@ class Agent(Protocol):
         """The id of this process in the group."""
 
 
-class Phone:
+class Phone(Services):
     """The group's phone. Belongs to the event loop that joined."""
 
     def __init__(self, agent: Agent) -> None:

@@ -40,9 +40,16 @@ WALL = Window(instance="wall", name="wall board", pid=3)  # without sound
 #: With ICE credentials, as every description of a real media host has.
 HOST_OFFER = OFFER + "a=ice-ufrag:host\r\na=ice-pwd:hosts-canary-password-0000\r\na=setup:actpass\r\n"
 HOST_ANSWER = HOST_OFFER.replace("actpass", "active").replace("- 1 1", "- 7 1")
-FAR_OFFER = OFFER + "a=ice-ufrag:far\r\na=ice-pwd:far-canary-password-000000\r\na=setup:actpass\r\n"
+_EVENTS = "a=rtpmap:101 telephone-event/8000\r\n"
+FAR_OFFER = (
+    OFFER.replace("SAVPF 111\r\n", "SAVPF 111 101\r\n" + _EVENTS)
+    + "a=ice-ufrag:far\r\na=ice-pwd:far-canary-password-000000\r\na=setup:actpass\r\n"
+)
 FAR_HELD = FAR_OFFER.replace("sendrecv", "sendonly").replace("1 1 IN", "1 2 IN")
-FAR_ANSWER = ANSWER + "a=ice-ufrag:far\r\na=ice-pwd:far-canary-password-000000\r\na=setup:active\r\n"
+FAR_ANSWER = (
+    ANSWER.replace("SAVPF 111\r\n", "SAVPF 111 101\r\n" + _EVENTS)
+    + "a=ice-ufrag:far\r\na=ice-pwd:far-canary-password-000000\r\na=setup:active\r\n"
+)
 
 
 def account(**changes: Any) -> Account:
@@ -112,6 +119,7 @@ class Rig:
         self.effects: list[Any] = []  # in the order in which the core asked for them
         self.dropped: list[str] = []
         self.reinvite_status: int | None = 200  # what the far end says to a re-INVITE; None: nothing yet
+        self.reinvite_sdp = FAR_ANSWER
         self.documents: list[AgentMessage] = []  # what we told the service by MESSAGE
         self.message_status: int | None = 200  # what it says to that; None: nothing yet
         self.host_answers = True
@@ -249,7 +257,7 @@ class Rig:
     def settle_reinvite(self, session: str, status: int | None) -> None:
         """Let the far end accept or refuse our re-INVITE."""
         if status == 200:
-            self.far.accept_reinvite(session, FAR_ANSWER, self.now)
+            self.far.accept_reinvite(session, self.reinvite_sdp, self.now)
         elif status is not None:
             self.far.reject_reinvite(session, status, self.now)
 

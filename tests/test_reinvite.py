@@ -124,7 +124,7 @@ def test_a_reinvite_without_an_answer_ends_the_call() -> None:
     alice.core.reinvite(call, HELD, pair.now)
     pair.wait(33)
 
-    assert alice.take(ReinviteDone) == ReinviteDone(call, 408, "Request Timeout", "")
+    assert alice.take(ReinviteDone) == ReinviteDone(call, 408, "Request Timeout", "", is_answered=False)
     assert alice.take(SessionEnded).cause == "timeout"
     assert alice.sent[-1] == "BYE"
 
@@ -153,7 +153,7 @@ def test_a_connection_that_is_lost_ends_a_reinvite_but_not_the_call() -> None:
         end.core.disconnected(pair.now)
         end.events += end.core.effects()
 
-    assert alice.events == [ReinviteDone(call, 503, "Connection Lost", "")]
+    assert alice.events == [ReinviteDone(call, 503, "Connection Lost", "", is_answered=False)]
     assert bob.events == []
     assert alice.core.session(call).is_confirmed
 
@@ -167,7 +167,7 @@ def test_a_reinvite_that_waits_after_a_glare_ends_with_the_connection_too() -> N
 
     alice.core.disconnected(pair.now)
 
-    assert alice.core.effects() == [ReinviteDone(call, 503, "Connection Lost", "")]
+    assert alice.core.effects() == [ReinviteDone(call, 503, "Connection Lost", "", is_answered=False)]
     assert alice.core.next_deadline() is None
 
 

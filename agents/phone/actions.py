@@ -3,11 +3,8 @@
 A handler refuses by raising :exc:`ActionRefused`; until it does, or acknowledges, the action is under way.
 """
 
-import re
 from functools import partial
 
-from agents.sip.sdp import Direction as SdpDirection
-from agents.sip.sdp import Sdp
 from shared.errors import ActionRefused
 from shared.messages import (
     Answer,
@@ -18,17 +15,22 @@ from shared.messages import (
     Decline,
     Dial,
     Direction,
+    Flip,
     Forward,
     Hangup,
     Hold,
     MediaDone,
     MediaState,
     Mute,
+    Park,
     RegistrationState,
+    ReInvite,
     Request,
     SendDtmf,
     SendReply,
+    StartRecording,
     StartReply,
+    StopRecording,
     ToVoicemail,
     Transfer,
     Unhold,
@@ -37,21 +39,18 @@ from shared.messages import (
 
 from .calls import CallRecord
 from .checks import require_headers, require_number
-from .hosts import MediaHosts
-from .ringing import Ringing, RingingAction
-from .term import Term
-from .transfers import Transfers
+from .parts import Parts
+from .ringing import RingingAction
 
 #: Calls that are not over. Far above what a person can use, far below what would hurt.
 _MOST_CALLS = 50
-_TONES = re.compile(r"[0-9A-Da-d*#]{1,32}")
 
 
 class Actions:
     """The handlers, one for each kind of action."""
 
-    def __init__(self, term: Term, hosts: MediaHosts, transfers: Transfers, ringing: Ringing) -> None:
-        self._term, self._hosts, self._transfers, self._ringing = term, hosts, transfers, ringing
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._term, self._hosts = parts, parts.term, parts.hosts
 
     def begin(self, request: Request, now: float) -> None:
         """Do an action, or raise :exc:`ActionRefused`."""
@@ -66,13 +65,19 @@ class Actions:
             case Hangup():
                 self._hang_up(request, action.call_id, now)
             case Hold() | Unhold():
-                self._hold(request, action.call_id, isinstance(action, Hold), now)
+                self._parts.changes.hold(request, action, now)
             case Mute() | Unmute():
-                self._mute(request, action.call_id, isinstance(action, Mute), now)
+                self._parts.changes.mute(request, action, now)
+            case ReInvite():
+                self._parts.changes.renew(request, action, now)
             case SendDtmf():
-                self._send_dtmf(request, action, now)
+                self._parts.tones.begin(request, action, now)
+            case Park(slot=slot) if slot:
+                self._parts.transfers.begin(request, action, now)
             case Transfer() | CompleteTransfer():
-                self._transfers.begin(request, action, now)
+                self._parts.transfers.begin(request, action, now)
+            case StartRecording() | StopRecording() | Flip() | Park():
+                self._parts.in_call.begin(request, action, now)
 
     # -- an outbound call: the window's offer, then the INVITE -------------------------------------------
 
@@ -166,7 +171,7 @@ class Actions:
             self._term.end_call(record, Cause.DECLINED, now)
             self._term.acknowledge(request, now, record.call_id)
             return
-        self._ringing.begin(request, action, record, now)
+        self._parts.ringing.begin(request, action, record, now)
 
     def _ringing_inbound(self, call_id: str) -> CallRecord:
         record = self._term.calls.get(call_id)
@@ -177,7 +182,7 @@ class Actions:
             raise ActionRefused("wrong_state", f"{self._term.presence.name(who)} has answered it")
         if record.taken_by:
             raise ActionRefused("wrong_state", f"{self._term.presence.name(who)} is answering it")
-        self._ringing.require_idle(record)
+        self._parts.ringing.require_idle(record)
         return record
 
     # -- any call ----------------------------------------------------------------------------------------
@@ -185,69 +190,4 @@ class Actions:
     def _hang_up(self, request: Request, call_id: str, now: float) -> None:
         record = self._term.calls.get(call_id)
         record.hangups.append(request)
-        self.end_here(record, Cause.HUNG_UP_HERE, now)
-
-    def end_here(self, record: CallRecord, cause: Cause, now: float) -> None:
-        """End a live call from our side; windows see it at once, the service's answer settles the rest."""
-        has_session = bool(record.session_id)
-        self._term.end_call(record, cause, now)
-        if has_session:
-            self._term.user_agent.hangup(record.session_id, now)
-        else:
-            self._term.settle_hangups(record, now)
-
-    def _hold(self, request: Request, call_id: str, held: bool, now: float) -> None:
-        term = self._term
-        record = term.calls.get(call_id, CallState.ANSWERED)
-        if record.changing:
-            raise ActionRefused("wrong_state", "the call is being held or unheld at this moment")
-        if record.view.held == held:
-            term.acknowledge(request, now, call_id)
-            return
-        offer = reoffer(record.local_sdp, "sendonly" if held else "sendrecv")
-        term.user_agent.reinvite(record.session_id, offer, now)  # may refuse, and then nothing has changed
-        record.local_sdp, record.changing = offer, request
-        if held:
-            # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.
-            self.shape(record, held=True, now=now)
-
-    def _mute(self, request: Request, call_id: str, muted: bool, now: float) -> None:
-        record = self._term.calls.get(call_id, CallState.ANSWERED)
-        self._hosts.shape(
-            record,
-            muted=muted,
-            held=record.told_held,
-            then=partial(self._muted, request, record, muted),
-            now=now,
-        )
-
-    def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
-        if done.error:
-            record.told_muted = record.view.muted
-        else:
-            self._term.change(record, muted=muted)
-        self._settle(request, record, done, now)
-
-    def _send_dtmf(self, request: Request, action: SendDtmf, now: float) -> None:
-        if not _TONES.fullmatch(action.tones):
-            raise ActionRefused("bad_request", f"{action.tones!r} are no tones: 1 to 32 of 0-9 * # A-D")
-        record = self._term.calls.get(action.call_id, CallState.ANSWERED)
-        then = partial(self._settle, request, record)
-        self._hosts.play_dtmf(record, action.tones.upper(), then, now)
-
-    def _settle(self, request: Request, record: CallRecord, done: MediaDone, now: float) -> None:
-        if done.error:
-            self._term.refuse(request, ActionRefused("no_media", done.error), now)
-        else:
-            self._term.acknowledge(request, now, record.call_id)
-
-    def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
-        """Tell a call's host whether it is held. If it cannot do it, it is gone, and noticed elsewhere."""
-        self._hosts.shape(record, muted=record.told_muted, held=held, then=lambda _done, _now: None, now=now)
-
-
-def reoffer(local_sdp: str, direction: SdpDirection) -> str:
-    """Return our description once more, as an offer with this direction (RFC 3264 §8.4, RFC 8842 §5.2)."""
-    sdp = Sdp.parse(local_sdp)
-    changed = sdp.with_version(sdp.version + 1).with_direction(direction).with_attribute("setup", "actpass")
-    return changed.encode()
+        self._term.end_here(record, Cause.HUNG_UP_HERE, now)

@@ -19,7 +19,10 @@ class CallRecord:
     local_sdp: str = field(default="", repr=False)
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
-    changing: Request | None = None  # the hold or unhold under way
+    changing: Request | None = None  # the hold, unhold or new connection under way
+    is_renewing: bool = False  # a new connection is being offered to the far end
+    early_sdp: str = field(default="", repr=False)  # what the far end lets us hear before it answers
+    reqid: int = 0  # of the newest request by INFO
     told_muted: bool = (
         False  # what the media host was told last: ahead of the view while a change is under way
     )

@@ -1,8 +1,9 @@
-"""[core] What an action may contain: numbers, and header fields of a program's own."""
+"""[core] What an action may contain, and what it means that a request in a call did not succeed."""
 
 import re
 from collections.abc import Iterable
 
+from agents.sip.events import DialogRequestDone
 from shared.errors import ActionRefused
 
 _NUMBER = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
@@ -57,3 +58,12 @@ def require_headers(headers: Iterable[tuple[str, str]]) -> None:
     for name, _ in fields:
         if name.strip().lower() in _OURS:
             raise ActionRefused("bad_request", f"the header {name!r} is the phone's own to write")
+
+
+def failure_of(event: DialogRequestDone, what: str) -> ActionRefused:
+    """Return what to tell whoever asked for a request in a call that was refused, or not answered."""
+    if event.response is not None:
+        return ActionRefused("far_end", f"{what}: {event.status} {event.reason}", event.status)
+    if event.status == 487:
+        return ActionRefused("wrong_state", "the call ended before it")
+    return ActionRefused("unknown", f"no answer came ({event.reason}); look at the call")

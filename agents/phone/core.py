@@ -32,17 +32,14 @@ from shared.messages import (
     Window,
 )
 
-from .actions import Actions, reoffer
-from .auto_answer import AutoAnswer
+from .actions import Actions
 from .calls import CallRecord, CallTable
 from .estate import Estate, encode_estate, inherit
-from .hosts import MediaHosts
 from .outcomes import Outcomes
+from .parts import Parts
 from .presence import Presence
-from .ringing import Ringing
 from .signalling import Signalling
 from .term import AnswerAction, DropLine, Effect, ForgetInstance, SendSip, TellWindow, Term
-from .transfers import Transfers
 
 
 class PhoneCore:
@@ -87,19 +84,14 @@ class PhoneCore:
             new_id=new_id,
             wall_offset=wall_offset,
         )
-        self._hosts = MediaHosts(self._term)
-        self._transfers = Transfers(self._term)
-        self._ringing = Ringing(self._term)
-        self._auto_answer = AutoAnswer(self._term, instance, is_on=settings.auto_answer)
-        self._actions = Actions(self._term, self._hosts, self._transfers, self._ringing)
-        self._signalling = Signalling(
-            self._term, self._hosts, self._actions, self._transfers, self._ringing, self._auto_answer
-        )
+        self._parts = Parts(self._term, instance, auto_answer=settings.auto_answer)
+        self._actions = Actions(self._parts)
+        self._signalling = Signalling(self._parts)
         self._inherited = inherit(self._term, seed, estate, now) if seed else []
         for record in self._inherited:
             if not record.view.state.is_final:
                 # What the leader before told the host and could not show any more is taken back.
-                self._actions.shape(record, held=record.view.held, now=now)
+                self._parts.changes.shape(record, held=record.view.held, now=now)
 
     def snapshot(self, version: Version) -> Snapshot:
         """Return the whole state as windows may see it."""
@@ -148,10 +140,10 @@ class PhoneCore:
         if self._term.presence.gone(instance):
             self._term.has_changed = True
         self._term.effects.append(ForgetInstance(instance))
-        self._hosts.gone(instance, now)
+        self._parts.hosts.gone(instance, now)
         for record in self._term.calls.live():
             if record.view.media_host == instance:
-                self._actions.end_here(record, Cause.LOST, now)
+                self._term.end_here(record, Cause.LOST, now)
 
     def other_windows(self) -> int:
         """Return how many windows the group has besides the leader's own."""
@@ -167,18 +159,18 @@ class PhoneCore:
         if not self._term.presence.host_attached(instance, now):
             return
         self._term.has_changed = True
-        self._hosts.attached(instance)
+        self._parts.hosts.attached(instance)
         for record in self._term.calls:
             if record.view.state.is_final and record.view.media_host == instance:
                 self._term.close_media(record)
 
     def media_done(self, message: MediaDone, now: float) -> None:
         """Take a media host's answer to a command."""
-        self._hosts.done(message, now)
+        self._parts.hosts.done(message, now)
 
     def media_changed(self, message: MediaChanged, _now: float) -> None:
         """Note what a media host says of a call's connectivity."""
-        self._hosts.changed(message)
+        self._parts.hosts.changed(message)
 
     def quality_changed(self, message: QualityChanged, _now: float) -> None:
         """Note how well a call is heard."""
@@ -194,6 +186,9 @@ class PhoneCore:
         """Note that there is no connection to the service. Calls stay: their sound has its own way."""
         self._term.user_agent.disconnected(now)
         self._run_user_agent(now)
+        known = {record.call_id for record in self._inherited}
+        answered = (record for record in self._term.calls.live() if record.view.answered_at is not None)
+        self._inherited += [record for record in answered if record.call_id not in known]
         registration = Registration(state=RegistrationState.CONNECTING, problem=problem, detail=detail)
         self._signalling.show_registration(registration)
 
@@ -205,7 +200,7 @@ class PhoneCore:
         """End every call, or those whose sound is at one instance: nobody could go on with them."""
         for record in self._term.calls.live():
             if hosted_by in (None, record.view.media_host):
-                self._actions.end_here(record, Cause.HUNG_UP_HERE, now)
+                self._term.end_here(record, Cause.HUNG_UP_HERE, now)
 
     def unregister(self, now: float) -> None:
         """Remove the binding: the last window leaves."""
@@ -222,11 +217,10 @@ class PhoneCore:
         """Let time pass. Harmless to call early or twice."""
         for instance in self._term.presence.silent(now):
             self.window_gone(instance, now)
-        self._hosts.tick(now)
-        for record in self._transfers.tick(now):
-            self._actions.end_here(record, Cause.TRANSFERRED, now)
-        self._ringing.tick(now)
-        for record, instance in self._auto_answer.due(now):
+        self._parts.tick(now)
+        for record, cause in self._parts.transfers.tick(now):
+            self._term.end_here(record, cause, now)
+        for record, instance in self._parts.auto_answer.due(now):
             self._answer_for(instance, record, now)
         if self._term.calls.expire(now):
             self._term.has_changed = True
@@ -237,10 +231,7 @@ class PhoneCore:
         term = self._term
         deadlines = (
             term.presence.next_deadline(),
-            self._hosts.next_deadline(),
-            self._transfers.next_deadline(),
-            self._ringing.next_deadline(),
-            self._auto_answer.next_deadline(),
+            self._parts.next_deadline(),
             term.calls.next_deadline(),
             term.user_agent.next_deadline(),
         )
@@ -281,9 +272,9 @@ class PhoneCore:
             case FrameDropped():
                 pass  # counted and logged by the shell
             case AgentMessageReceived():
-                self._ringing.messaged(effect.message, now)
+                self._parts.ringing.messaged(effect.message, now)
             case AgentCommandDone():
-                self._ringing.told(effect, now)
+                self._parts.ringing.told(effect, now)
             case _:
                 self._signalling.session_changed(effect, now)
 
@@ -310,13 +301,12 @@ class PhoneCore:
     def _go_on(self, now: float) -> None:
         """Tell the far end of each call that was left to us where we are, or that it is over.
 
-        The first is a re-INVITE with the same sound.
+        So after a lost connection, too: the service sends what it has for us where it heard of us last.
         """
         records, self._inherited = self._inherited, []
         for record in records:
-            if record.view.state.is_final:
-                with contextlib.suppress(ActionRefused):  # it has ended meanwhile
+            with contextlib.suppress(ActionRefused):  # it has ended, or is being changed
+                if record.view.state.is_final:
                     self._term.user_agent.hangup(record.session_id, now)
-            elif record.changing is None:
-                record.local_sdp = reoffer(record.local_sdp, "sendonly" if record.view.held else "sendrecv")
-                self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)
+                elif record.changing is None and not record.is_renewing:
+                    self._parts.changes.repeat(record, now)

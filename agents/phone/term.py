@@ -137,6 +137,15 @@ class Term:
             self.refuse(changing, ActionRefused("wrong_state", "the call ended meanwhile"), now)
         self.close_media(record)
 
+    def end_here(self, record: CallRecord, cause: Cause, now: float) -> None:
+        """End a live call from our side; windows see it at once, the service's answer settles the rest."""
+        has_session = bool(record.session_id)
+        self.end_call(record, cause, now)
+        if has_session:
+            self.user_agent.hangup(record.session_id, now)
+        else:
+            self.settle_hangups(record, now)
+
     def close_media(self, record: CallRecord) -> None:
         """Free the sound of a call at whichever window may have it."""
         host = record.view.media_host or record.taken_by

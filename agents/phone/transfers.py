@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from agents.sip.events import DialogRequestDone, DialogRequestReceived
 from agents.sip.refer import parse_sipfrag
 from shared.errors import ActionRefused, SipError
-from shared.messages import CallState, Cause, CompleteTransfer, Request, Transfer
+from shared.messages import CallState, Cause, CompleteTransfer, Park, Parked, Request, Transfer
 
 from .calls import CallRecord
+from .checks import failure_of
 from .term import Term
 
 #: Seconds after which nothing more is expected of a transfer: a service reports on it for about a minute.
@@ -30,6 +31,11 @@ class _UnderWay:
     deadline: float
     has_succeeded: bool = False
 
+    @property
+    def cause(self) -> Cause:
+        """Why its calls end, if it succeeds."""
+        return Cause.PARKED if isinstance(self.request.action, Park) else Cause.TRANSFERRED
+
 
 class Transfers:
     """The transfers that are under way, one a call at most."""
@@ -38,8 +44,8 @@ class Transfers:
         self._term = term
         self._under_way: dict[str, _UnderWay] = {}  # by the transferred call's id
 
-    def begin(self, request: Request, action: Transfer | CompleteTransfer, now: float) -> None:
-        """Ask for a transfer, or raise :exc:`ActionRefused`."""
+    def begin(self, request: Request, action: Transfer | CompleteTransfer | Park, now: float) -> None:
+        """Ask for a transfer, or raise :exc:`ActionRefused`. A private park goes to ``prk<slot>``."""
         consultation = None
         if isinstance(action, CompleteTransfer):
             consultation = self._term.calls.get(action.call_id, CallState.ANSWERED)
@@ -48,7 +54,8 @@ class Transfers:
             record = self._term.calls.get(consultation.view.transfer_of, CallState.ANSWERED)
             target = consultation.view.remote_number
         else:
-            record, target = self._term.calls.get(action.call_id, CallState.ANSWERED), action.target
+            record = self._term.calls.get(action.call_id, CallState.ANSWERED)
+            target = f"prk{action.slot}" if isinstance(action, Park) else action.target
         if record.call_id in self._under_way:
             raise ActionRefused("wrong_state", "the call is being transferred at this moment")
         replaced = consultation.session_id if consultation else None
@@ -63,7 +70,12 @@ class Transfers:
     def answered(self, event: DialogRequestDone, record: CallRecord, now: float) -> None:
         """Take the answer to a request in a dialog: a REFER that is refused ends its transfer."""
         transfer = self._under_way.get(record.call_id)
-        if transfer is not None and transfer.refer_id == event.request_id and event.status >= 300:
+        if transfer is None or transfer.refer_id != event.request_id or event.status < 300:
+            return
+        if event.response is None:
+            del self._under_way[record.call_id]
+            self._term.refuse(transfer.request, failure_of(event, "the transfer failed"), now)
+        else:
             self._refuse(transfer, event.status, event.reason, now)
 
     def notified(self, event: DialogRequestReceived, record: CallRecord, now: float) -> None:
@@ -82,15 +94,17 @@ class Transfers:
 
     def cause_of(self, record: CallRecord, cause: Cause) -> Cause:
         """Return why a call ended that the far end hung up: perhaps it was transferred."""
-        is_transferred = cause is Cause.HUNG_UP_THERE and self._of(record) is not None
-        return Cause.TRANSFERRED if is_transferred else cause
+        transfer = self._of(record)
+        if transfer is None or cause is not Cause.HUNG_UP_THERE:
+            return cause
+        return transfer.cause
 
     def ended(self, record: CallRecord, now: float) -> None:
         """Take that a call is over: its transfer is done with it, or has failed."""
         transfer = self._of(record)
         if transfer is None:
             return
-        if record.view.cause is not Cause.TRANSFERRED:
+        if record.view.cause is not transfer.cause:
             self._refuse(transfer, 0, "a call ended before it", now)
             return
         if record is transfer.record:
@@ -99,17 +113,18 @@ class Transfers:
         if all(call is None or call.view.state.is_final for call in calls):
             self._finish(transfer, now)
 
-    def tick(self, now: float) -> list[CallRecord]:
+    def tick(self, now: float) -> list[tuple[CallRecord, Cause]]:
         """Let time pass; return the calls that the service should have hung up after their transfer."""
         due = [transfer for transfer in self._under_way.values() if transfer.deadline <= now]
-        overdue: list[CallRecord] = []
+        overdue: list[tuple[CallRecord, Cause]] = []
         for transfer in due:
             if not transfer.has_succeeded:
                 self._refuse(transfer, 408, "no word of the transfer", now)
                 continue
-            overdue += [call for call in (transfer.record, transfer.consultation) if call is not None]
+            calls = (transfer.record, transfer.consultation)
+            overdue += [(call, transfer.cause) for call in calls if call is not None]
             self._finish(transfer, now)
-        return [call for call in overdue if not call.view.state.is_final]
+        return [(call, cause) for call, cause in overdue if not call.view.state.is_final]
 
     def next_deadline(self) -> float | None:
         """Return when the first transfer has taken too long, or None."""
@@ -122,9 +137,21 @@ class Transfers:
 
     def _finish(self, transfer: _UnderWay, now: float) -> None:
         del self._under_way[transfer.record.call_id]
-        self._term.acknowledge(transfer.request, now, transfer.record.call_id)
+        action = transfer.request.action
+        value = Parked(location=action.slot) if isinstance(action, Park) else None
+        self._term.acknowledge(transfer.request, now, transfer.record.call_id, value)
 
     def _refuse(self, transfer: _UnderWay, status: int, reason: str, now: float) -> None:
         del self._under_way[transfer.record.call_id]
-        error = ActionRefused("far_end", f"the transfer failed: {status or ''} {reason}", status or None)
+        if isinstance(transfer.request.action, Park):
+            error = _not_parked(status, reason)
+        else:
+            error = ActionRefused("far_end", f"the transfer failed: {status or ''} {reason}", status or None)
         self._term.refuse(transfer.request, error, now)
+
+
+def _not_parked(status: int, reason: str) -> ActionRefused:
+    if status == 486:  # the service's word for a far end that has not answered yet, whatever our 200 said
+        text = "the far end still rings, and only an answered call can be parked"
+        return ActionRefused("wrong_state", text, status)
+    return ActionRefused("far_end", f"the call was not parked: {status or ''} {reason}", status or None)

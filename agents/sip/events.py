@@ -109,6 +109,7 @@ class ReinviteConfirmed:
 class ReinviteDone:
     """Our re-INVITE has its final answer; ``status`` is 408 if none came, 503 if the connection was lost.
 
+    In both of these cases ``is_answered`` is False: nobody can know whether the peer has changed anything.
     After a failure the session goes on as it was, unless a :class:`SessionEnded` follows.
     """
 
@@ -116,6 +117,7 @@ class ReinviteDone:
     status: int
     reason: str
     sdp: str = field(repr=False)
+    is_answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Renegotiation:
     def timed_out(self, status: int, reason: str, now: float) -> None:
         """Take that our re-INVITE will not be answered."""
         if self._request is not None:
-            self._failed(status, reason, now)
+            self._failed(status, reason, now, is_answered=False)
 
     def timer(self, name: str, now: float) -> None:
         """Take that a timer is due: the pause after a 491, or the repetition of our answer."""
@@ -145,7 +145,7 @@ class Renegotiation:
             self._answer.acknowledged()
             self._answer = None
         if self._request is not None or self._is_queued:  # no transaction is there to tell it
-            self._done(503, "Connection Lost")
+            self._done(503, "Connection Lost", is_answered=False)
 
     def _send(self, now: float) -> None:
         self._attempts, self._is_waiting, self._is_queued = 1, False, False
@@ -174,16 +174,16 @@ class Renegotiation:
         self._context.send_request(again, self._session.session_id, "reinvite", now)
         return True
 
-    def _failed(self, status: int, reason: str, now: float) -> None:
-        self._done(status, reason)
+    def _failed(self, status: int, reason: str, now: float, *, is_answered: bool = True) -> None:
+        self._done(status, reason, is_answered=is_answered)
         if status in (408, 481):
             # The peer does not know the dialog any more, or does not live (§12.2.1.2).
             self._session.fail("remote_bye" if status == 481 else "timeout", status, reason, now)
 
-    def _done(self, status: int, reason: str, sdp: str = "") -> None:
+    def _done(self, status: int, reason: str, sdp: str = "", *, is_answered: bool = True) -> None:
         self._request, self._is_waiting, self._is_queued = None, False, False
         self._context.timers.cancel((self._session.session_id, "reinvite"))
-        self._context.emit(ReinviteDone(self._session.session_id, status, reason, sdp))
+        self._context.emit(ReinviteDone(self._session.session_id, status, reason, sdp, is_answered))
 
     def _take_incoming(self) -> tuple[TransactionKey, Request]:
         if self._incoming is None:

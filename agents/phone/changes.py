@@ -1,0 +1,203 @@
+"""[core] Changes of an answered call's sound: hold, another connection, and what the far end wants changed.
+
+All are re-INVITEs (RFC 3261 §14), one at a time. A hold keeps the description and changes its direction; a
+new connection comes with new ICE credentials, and the window that has the sound describes it.
+"""
+
+import contextlib
+from functools import partial
+
+from agents.sip.events import ReinviteDone, ReinviteReceived
+from agents.sip.sdp import Direction as SdpDirection
+from agents.sip.sdp import Sdp, direction_of, mirror
+from shared.errors import ActionRefused
+from shared.messages import CallState, Cause, Hold, MediaDone, Mute, ReInvite, Request, Unhold, Unmute
+
+from .calls import CallRecord
+from .hosts import MediaHosts
+from .term import Term
+
+
+class Changes:
+    """The changes that are under way are in their calls' records."""
+
+    def __init__(self, term: Term, hosts: MediaHosts) -> None:
+        self._term, self._hosts = term, hosts
+
+    # -- ours
+
+    def hold(self, request: Request, action: Hold | Unhold, now: float) -> None:
+        """Hold a call, or take it off hold."""
+        record, held = self._idle(action.call_id), isinstance(action, Hold)
+        if record.view.held == held:
+            self._term.acknowledge(request, now, record.call_id)
+            return
+        offer = reoffer(record.local_sdp, _ours(held))
+        self._term.user_agent.reinvite(record.session_id, offer, now)  # may refuse: then nothing has changed
+        record.local_sdp, record.changing = offer, request
+        if held:
+            # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.
+            self.shape(record, held=True, now=now)
+
+    def mute(self, request: Request, action: Mute | Unmute, now: float) -> None:
+        """Close or open our microphone; the far end is not told."""
+        record, muted = self._term.calls.get(action.call_id, CallState.ANSWERED), isinstance(action, Mute)
+        then = partial(self._muted, request, record, muted)
+        self._hosts.shape(record, muted=muted, held=record.told_held, then=then, now=now)
+
+    def renew(self, request: Request, action: ReInvite, now: float) -> None:
+        """Give a call a new connection for its sound."""
+        record = self._idle(action.call_id)
+        record.changing = request
+        self._offer(record, now)
+
+    def replace(self, record: CallRecord, now: float) -> None:
+        """Do the same because the far end's answer does not fit the connection that there is."""
+        if record.changing is None and record.view.state is CallState.ANSWERED:
+            self._offer(record, now)
+
+    def repeat(self, record: CallRecord, now: float) -> None:
+        """Tell the far end where we are: the same sound once more."""
+        record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
+        self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)
+
+    def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
+        """Tell a call's host whether it is held. If it cannot do it, it is gone, and noticed elsewhere."""
+        self._hosts.shape(record, muted=record.told_muted, held=held, then=lambda _done, _now: None, now=now)
+
+    def done(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
+        """Take the far end's answer to a re-INVITE."""
+        request, record.changing = record.changing, None
+        is_new = record.is_renewing
+        record.is_renewing = False
+        if 200 <= event.status < 300:
+            self._accepted(event, record, request, is_new=is_new, now=now)
+        elif request is not None:
+            self._refused(event, record, request, now)
+
+    # -- the far end's
+
+    def asked(self, event: ReinviteReceived, record: CallRecord, now: float) -> None:
+        """Answer the far end's re-INVITE or UPDATE."""
+        user_agent = self._term.user_agent
+        if not event.sdp:
+            record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
+            user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
+            return
+        self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
+        before, record.remote_sdp = record.remote_sdp, event.sdp
+        if ice_of(before) != ice_of(event.sdp):
+            # New ICE credentials need a new connection, so the host answers as if the call was new.
+            then = partial(self._reanswered, event.session_id, record)
+            self._hosts.answer(record.view.media_host, record, then, now)
+            return
+        record.local_sdp = _same_answer(record, event)
+        user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
+
+    # -- inside
+
+    def _idle(self, call_id: str) -> CallRecord:
+        record = self._term.calls.get(call_id, CallState.ANSWERED)
+        if record.changing or record.is_renewing:
+            raise ActionRefused("wrong_state", "the call's sound is being changed at this moment")
+        return record
+
+    def _offer(self, record: CallRecord, now: float) -> None:
+        record.is_renewing = True
+        self._hosts.offer(record.view.media_host, record, partial(self._offered, record), now)
+
+    def _offered(self, record: CallRecord, done: MediaDone, now: float) -> None:
+        if record.view.state.is_final:
+            return
+        error = ActionRefused("no_media", f"no new connection: {done.error}") if done.error else None
+        if error is None:
+            sdp = Sdp.parse(done.sdp)
+            version = max(sdp.version, Sdp.parse(record.local_sdp).version + 1)
+            offer = sdp.with_version(version).with_direction(_ours(record.view.held)).encode()
+            try:
+                self._term.user_agent.reinvite(record.session_id, offer, now)
+                record.local_sdp = offer
+            except ActionRefused as exc:
+                error = exc
+        if error is not None:
+            request, record.changing, record.is_renewing = record.changing, None, False
+            if request is not None:
+                self._term.refuse(request, error, now)
+
+    def _accepted(
+        self, event: ReinviteDone, record: CallRecord, request: Request | None, *, is_new: bool, now: float
+    ) -> None:
+        held = isinstance(request.action, Hold) if request and not is_new else record.view.held
+        if not held and event.sdp:
+            direction = direction_of(event.sdp)
+            self._term.change(record, held_by_remote=direction in ("sendonly", "inactive"))
+        self._term.change(record, held=held)
+        if is_new:
+            record.remote_sdp = event.sdp
+            self._hosts.apply(record, partial(self._applied, request, record), now)
+            return
+        if request is not None:
+            if not held:
+                self.shape(record, held=False, now=now)
+            self._term.acknowledge(request, now, record.call_id)
+
+    def _refused(self, event: ReinviteDone, record: CallRecord, request: Request, now: float) -> None:
+        if isinstance(request.action, Hold):
+            self.shape(record, held=False, now=now)
+        if not event.is_answered and event.status != 487:
+            text = f"the far end did not answer ({event.reason}); look at the call"
+            self._term.refuse(request, ActionRefused("unknown", text), now)
+            return
+        text = f"the far end refused: {event.status} {event.reason}"
+        self._term.refuse(request, ActionRefused("far_end", text, event.status), now)
+
+    def _applied(self, request: Request | None, record: CallRecord, done: MediaDone, now: float) -> None:
+        if request is None:
+            return
+        if done.error:
+            self._term.refuse(request, ActionRefused("no_media", done.error), now)
+        else:
+            self._term.acknowledge(request, now, record.call_id)
+
+    def _reanswered(self, session_id: str, record: CallRecord, done: MediaDone, now: float) -> None:
+        if record.view.state.is_final:
+            return
+        if done.error:
+            self._term.end_here(record, Cause.NO_MEDIA, now)
+            return
+        record.local_sdp = done.sdp
+        with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
+            self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
+
+    def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
+        if done.error:
+            record.told_muted = record.view.muted
+            self._term.refuse(request, ActionRefused("no_media", done.error), now)
+        else:
+            self._term.change(record, muted=muted)
+            self._term.acknowledge(request, now, record.call_id)
+
+
+def _ours(held: bool) -> SdpDirection:
+    return "sendonly" if held else "sendrecv"
+
+
+def reoffer(local_sdp: str, direction: SdpDirection) -> str:
+    """Return our description once more, as an offer with this direction (RFC 3264 §8.4, RFC 8842 §5.2)."""
+    sdp = Sdp.parse(local_sdp)
+    changed = sdp.with_version(sdp.version + 1).with_direction(direction).with_attribute("setup", "actpass")
+    return changed.encode()
+
+
+def ice_of(sdp: str) -> str:
+    """Return the line with the ICE user fragment: another one means another connection; "" if none."""
+    return next((line for line in sdp.splitlines() if line.startswith("a=ice-ufrag:")), "")
+
+
+def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:
+    """Answer a re-INVITE that changes nothing but the direction: our description again (RFC 3264 §8)."""
+    local, remote = Sdp.parse(record.local_sdp), Sdp.parse(event.sdp)
+    direction = "inactive" if record.view.held else mirror(event.direction)
+    setup = "passive" if remote.attribute("setup") == "active" else "active"
+    answer = local.with_version(local.version + 1).with_direction(direction).with_attribute("setup", setup)
+    return answer.encode()
