@@ -15,7 +15,11 @@ decline [CALL]  refuse a ringing call           dtmf TONES [CALL]
 hangup [CALL]   end a call                      transfer NUMBER [CALL]
 voicemail [CALL]         send to voicemail      consult NUMBER  hold, and ask NUMBER about it
 forward NUMBER [CALL]    send elsewhere         complete | cancel   the transfer
-reply [CALL] KIND | TEXT tell the caller        show            the whole state
+reply [CALL] KIND | TEXT tell the caller        record | stop [CALL]   by the service
+park [CALL]     at a place that is told         flip NUMBER [CALL]     to another phone of yours
+hide SLOT [CALL]         park privately         retrieve PLACE         whoever is parked there
+renew [CALL]    a new connection for its sound  show            the whole state
+monitor | whisper | barge | takeover EXTENSION  a call of that extension
 help, quit
 CALL is the beginning of a call's id; without it, the newest call that the command fits.
 KIND is one of on_my_way, in_a_meeting, on_other_line, on_other_line_no_call, call_you_back_later, or
@@ -45,6 +49,19 @@ _VERBS = {
     "unmute": _Verb("unmute"),
     "dtmf": _Verb("send_dtmf", words=1),
     "transfer": _Verb("transfer", words=1),
+    "record": _Verb("start_recording"),
+    "stop": _Verb("stop_recording"),
+    "flip": _Verb("flip", words=1),
+    "park": _Verb("park"),
+    "hide": _Verb("park", words=1),
+    "renew": _Verb("re_invite"),
+}
+_SPECIAL = {
+    "retrieve": "retrieve",
+    "monitor": "monitor",
+    "whisper": "whisper",
+    "barge": "barge",
+    "takeover": "take_over",
 }
 
 
@@ -65,6 +82,9 @@ class Verbs:
         match verb, words:
             case "call", [number]:
                 return (await self._phone.dial(number)).call_id
+            case _, [where] if verb in _SPECIAL:
+                made: Call = await getattr(self._phone, _SPECIAL[verb])(where)
+                return made.call_id
             case "consult", [number, *which]:
                 self._consultation = await self._find(which, CallState.ANSWERED).warm_transfer(number)
             case (("complete" | "cancel"), []):

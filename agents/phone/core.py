@@ -174,7 +174,7 @@ class PhoneCore:
 
     def quality_changed(self, message: QualityChanged, _now: float) -> None:
         """Note how well a call is heard."""
-        self._hosts.measured(message)
+        self._parts.hosts.measured(message)
 
     # -- the phone service -------------------------------------------------------------------------------
 
