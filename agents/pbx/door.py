@@ -43,7 +43,7 @@ class _Visitor:
     peer: str
     since: float
     guest: Connection | None = None
-    dropped_because: str = ""
+    dropped_because: str | None = None
 
 
 class Door:
@@ -102,7 +102,7 @@ class Door:
         """Cut the connections that are between TLS and a registration, and return when none is in TLS."""
         for visitor in list(self._strangers):
             if visitor.guest is None or not visitor.guest.is_known:
-                self._drop(visitor, "service stopped")
+                self._drop(visitor, "")
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -239,8 +239,11 @@ class Door:
             )
         except (OSError, EOFError) as exc:  # SSLError and ConnectionError are OSErrors
             self._gone(visitor)
-            self._refused(visitor.dropped_because or f"TLS failed: {_brief(exc)}")
             visitor.socket.close()
+            if visitor.dropped_because is None:
+                self._refused(f"TLS failed: {_brief(exc)}")
+            elif visitor.dropped_because:
+                self._refused(visitor.dropped_because)
 
     def _gone(self, visitor: _Visitor) -> None:
         self._acquainted(visitor)
@@ -260,11 +263,17 @@ class Door:
     # -- time
 
     def _set_timer(self) -> None:
-        if self._timer is None and (self._silent or self._waiting):
-            delay = next(self._all_waiting()).since + self._settings.handshake_time - monotonic()
-            if self._waiting:
-                delay = min(delay, _LOOK_EVERY)
-            self._timer = asyncio.get_running_loop().call_later(max(delay, 0.01), self._time_passes)
+        """Look again when somebody's time is over; soon, if somebody waits for a place."""
+        loop = asyncio.get_running_loop()
+        oldest = next(self._all_waiting(), None)
+        if oldest is None:
+            return
+        delay = max(oldest.since + self._settings.handshake_time - monotonic(), 0.01)
+        at = loop.time() + (min(delay, _LOOK_EVERY) if self._waiting else delay)
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._time_passes)
 
     def _time_passes(self) -> None:
         self._timer = None
@@ -285,9 +294,11 @@ def _say(connection: socket.socket, last_word: bytes) -> None:
         connection.recv(65_536)
 
 
-def _brief(error: BaseException) -> str:
+def _brief(error: OSError | EOFError) -> str:
+    if isinstance(error, ConnectionResetError | EOFError):
+        return "the peer hung up"
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return str(reason or type(error).__name__).lower()
+    return str(reason or type(error).__name__).lower().replace("_", " ")
 
 
 def _listen(host: str, port: int) -> socket.socket:

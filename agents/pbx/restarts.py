@@ -16,7 +16,7 @@ class Restarts:
 
     def __init__(self, service: "Simulator") -> None:
         self._service = service
-        self._is_down = False
+        self._is_down = self._is_over = False
 
     async def restart(self, order: Restart) -> None:
         """Cut all connections, and listen again on the same port after ``order.down`` seconds.
@@ -40,15 +40,19 @@ class Restarts:
         service.ledger.record("SERVICE_STARTED", number=str(service.wss_port), reason=what)
 
     def listen(self, wanted: bool) -> None:
-        """Take new connections, unless it is down; or refuse them for now. Those that are open stay.
+        """Take new connections, unless it is down or over; or refuse them for now. Those that are open stay.
 
         Raises:
             ConfigError: Somebody else has taken the port.
         """
-        if wanted and not self._is_down:
+        if wanted and not (self._is_down or self._is_over):
             self._service.server.door.open(self._service.wss_port)
         elif not wanted:
             self._service.server.door.close()
+
+    def close(self) -> None:
+        """Listen never again."""
+        self._is_over = True
 
     def _forget(self) -> None:
         """Know nothing of calls and bindings; phones cannot be told, their connections are gone."""

@@ -28,6 +28,7 @@ from . import registrar as registration
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
 from .calls import Call
+from .claim import Claim
 from .desk import Desk
 from .devices import Devices
 from .dialect import Caller, CallName, has_to_tag
@@ -61,6 +62,7 @@ class Simulator:
         self.settings = settings
         self.domain, self.flow_grace = settings.domain, settings.flow_grace
         prepare(settings.directory)
+        self._claim = Claim(settings.directory)
         self.ledger = Ledger(settings.directory / "ledger.ndjson")
         subscribers = make_subscribers(settings)
         self.plan = NumberPlan(subscribers, main_number=settings.main_number)
@@ -102,12 +104,14 @@ class Simulator:
         """
         from .control import ControlServer
 
-        self.control = ControlServer(self.settings, self.desk)
         try:
+            self.control = ControlServer(self.settings, self.desk)
             self.server.start()
         except ConfigError:
-            await self.control.close()
+            if self.control is not None:
+                await self.control.close()
             self.ledger.close()
+            self._claim.release()
             raise
         write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
         await self._start_rest()
@@ -118,6 +122,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """End calls, robots and connections, and finish their files."""
+        self.restarts.close()
         self.faults.clear_all()
         for call in list(self._calls.values()):
             call.hang_up("service stopped")
@@ -132,6 +137,7 @@ class Simulator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.ledger.record("SERVICE_STOPPED")
         self.ledger.close()
+        self._claim.release()
 
     async def _start_rest(self) -> None:
         if self.settings.rest_port is None:

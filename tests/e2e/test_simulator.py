@@ -890,8 +890,15 @@ def test_the_program_says_where_it_listens_and_ends_cleanly_on_sigterm(tmp_path:
     taken = run_program("--dir", str(tmp_path / "other"), "--wss", str(listening["wss"]))
     _, complaint = taken.communicate(timeout=WITHIN)
     assert taken.returncode == 2
-    assert "choose another port" in complaint
+    assert "choose another port with --wss" in complaint
     assert len(complaint.splitlines()) == 1
+
+    second = run_program("--dir", str(tmp_path))
+    _, complaint = second.communicate(timeout=WITHIN)
+    assert second.returncode == 2
+    assert f"another simulated service (process {program.pid}) runs in {tmp_path}" in complaint
+    assert len(complaint.splitlines()) == 1
+    assert (tmp_path / "control.json").exists()
 
     program.terminate()
     _, complaint = program.communicate(timeout=WITHIN)
