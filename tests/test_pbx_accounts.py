@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agents.pbx.accounts import NumberPlan, Route, Subscriber, canonical, make_subscribers, write_accounts
-from agents.pbx.settings import Extension, SimulatorSettings
+from agents.pbx.settings import Extension, Queue, SimulatorSettings
 from shared.config import load_account
 from shared.errors import ConfigError
 
@@ -97,3 +97,18 @@ def test_an_account_file_that_cannot_be_written_is_named(tmp_path: Path) -> None
     settings = SimulatorSettings(directory=tmp_path / "missing")
     with pytest.raises(ConfigError, match=r"101\.json"):
         write_accounts(settings, make_subscribers(settings), wss_port=1)
+
+
+def test_a_queues_numbers_lead_to_its_members() -> None:
+    queue = Queue("200", "Sales", ("101", "102"), "16505550200")
+    plan = NumberPlan(make_plan().subscribers.values(), main_number="16505550100", queues=(queue,))
+    for dialled in ("200", "16505550200", "+1 650 555 0200", "16505550100*200"):
+        assert plan.route(dialled) == Route("extension", "200")
+    assert plan.members("200") == ("101", "102")
+    assert plan.members("101") == ("101",)
+    assert plan.queue("200") == queue
+
+
+def test_all_numbers_of_an_extension_lead_to_it() -> None:
+    plan = make_plan(Extension("107", "16505550107", "Ada", ("442070000107",)))
+    assert plan.route("+442070000107") == plan.route("6505550107") == Route("extension", "107")

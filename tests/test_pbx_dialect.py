@@ -6,8 +6,8 @@ from agents.pbx.accounts import Subscriber
 from agents.pbx.dialect import Caller, CallName, agent_message, clean, invitation
 from agents.pbx.settings import Extension
 from agents.sip.dialog import Endpoint
-from agents.sip.message import parse
-from agents.sip.ringcentral import AgentMessage, Command
+from agents.sip.message import Headers, parse
+from agents.sip.ringcentral import AgentMessage, Command, call_info
 
 CALLEE = Subscriber(Extension("101", "16505550101"), "16505550100*101", "801", "secret")
 NAME = CallName("a0d17ee2d68ab18cf557d5de11dfee30")
@@ -72,3 +72,25 @@ def test_an_agent_message_reads_as_one_and_is_for_the_callees_account() -> None:
     document = AgentMessage.parse(parse(request.encode()).body)
     assert (document.sid, document.command, document.client) == (NAME.sid, 7, "801")
     assert request.headers.get("Content-Type") == "x-rc/agent"
+
+
+def headers_of(caller: Caller) -> dict[str, str]:
+    return dict(invitation(NAME, caller, CALLEE, domain="sip.test", request_id="{1}")[2])
+
+
+def test_a_queues_call_says_whose_it_is_and_can_only_be_answered_or_rejected() -> None:
+    headers = headers_of(Caller("6505550123", "Ada; Lady", queue="Tyler's call queue=1"))
+    assert call_info(Headers(list(headers.items()))) == {
+        "callAttributes": "queue-call,reject",
+        "callerIdName": "Ada  Lady",
+        "displayInfo": "queueName",
+        "displayInfoSub": "callerIdName",
+        "queueName": "Tyler's call queue=1",
+    }
+
+
+def test_a_call_that_is_to_be_answered_by_itself_says_so() -> None:
+    headers = headers_of(Caller("6505550123", "Ada", answer_after=1500))
+    assert headers["Alert-Info"] == "Auto Answer"
+    assert headers["Call-Info"].endswith(";Answer-After=1500")
+    assert "Alert-Info" not in headers_of(Caller("6505550123", "Ada"))

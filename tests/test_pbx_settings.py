@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from agents.pbx.settings import Extension, SimulatorSettings
+from agents.pbx.settings import Extension, Queue, SimulatorSettings
 from shared.errors import ConfigError
 
 
@@ -24,11 +24,22 @@ def test_a_bad_extension_is_refused_with_an_example(text: str) -> None:
     [
         ({"wss_port": 65536}, "bad wss_port"),
         ({"control_port": -1}, "bad control_port"),
+        ({"ring_time": -1.0}, "bad ring_time: -1.0"),
+        ({"expiry": float("nan")}, "bad expiry"),
+        ({"main_number": "1650"}, "bad full number '1650': expected 7 to 15 digits"),
+        ({"extensions": (Extension("1", "1650555010"),)}, "bad number '1': expected 2 to 8 digits"),
+        ({"queues": (Queue("200", "Sales", ()),)}, "bad queue 200: it has no members"),
+        ({"queues": (Queue("200", "Sales", ("109",)),)}, "bad queue 200: there is no extension '109'"),
+        ({"queues": (Queue("101", "Sales", ("102",)),)}, "two have the same number 101"),
+        (
+            {"extensions": (Extension("101", "16505550101", other_numbers=("16505550100",)),)},
+            "two have the same full number 16505550100",
+        ),
         ({"extensions": ()}, "no extensions"),
         ({"extensions": (Extension("101", "1650555010"), Extension("101", "1650555011"))}, "same number"),
         (
             {"extensions": (Extension("101", "1650555010"), Extension("102", "1650555010"))},
-            "same direct number",
+            "same full number",
         ),
         ({"media_addresses": ()}, "no media address"),
         ({"media_addresses": ("127.0.0.1", "192.0.2.77")}, "bad media address '192.0.2.77'"),

@@ -18,7 +18,7 @@ from shared.config import load_account
 from shared.errors import AccountError, ConfigError
 from shared.files import write_private
 
-from .settings import FAREWELL_ROBOT, Extension, SimulatorSettings
+from .settings import FAREWELL_ROBOT, Extension, Queue, SimulatorSettings
 
 _PHONE_NUMBER = re.compile(r"\+?[0-9]{3,15}")
 _SEPARATORS = str.maketrans("", "", " -().")
@@ -40,7 +40,10 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a dialled number leads. ``kind`` ``bad`` is answered with ``status``."""
+    """Where a dialled number leads. ``kind`` ``bad`` is answered with ``status``.
+
+    Queues are extensions, whose phones are those of their members.
+    """
 
     kind: Literal["extension", "robot", "bad"]
     number: str
@@ -50,7 +53,9 @@ class Route:
 class NumberPlan:
     """All subscribers, each with the device of its account file, and what each number means."""
 
-    def __init__(self, subscribers: Iterable[Subscriber], *, main_number: str) -> None:
+    def __init__(
+        self, subscribers: Iterable[Subscriber], *, main_number: str, queues: Iterable[Queue] = ()
+    ) -> None:
         self.subscribers = {subscriber.extension.number: subscriber for subscriber in subscribers}
         self._by_username = {subscriber.username: subscriber for subscriber in self.subscribers.values()}
         self._by_id = {subscriber.authorization_id: subscriber for subscriber in self.subscribers.values()}
@@ -62,6 +67,10 @@ class NumberPlan:
             self._routes[number] = Route("extension", number)
             for full in subscriber.extension.numbers:
                 self._routes[canonical(full)] = Route("extension", number)
+        self._queues = {queue.number: queue for queue in queues}
+        for queue in self._queues.values():
+            for each in (queue.number, *queue.numbers):
+                self._routes[canonical(each)] = Route("extension", queue.number)
 
     def by_username(self, username: str) -> Subscriber | None:
         """Return who has the address of record ``username``."""
@@ -82,6 +91,15 @@ class NumberPlan:
     def remove_device(self, device: Subscriber) -> None:
         """Let the credentials of a device be good for nothing."""
         self._by_id.pop(device.authorization_id, None)
+
+    def queue(self, number: str) -> Queue | None:
+        """Return the queue whose short number this is."""
+        return self._queues.get(number)
+
+    def members(self, number: str) -> tuple[str, ...]:
+        """Return the extensions that ring at a short number: a queue's members, else the extension itself."""
+        queue = self._queues.get(number)
+        return queue.members if queue is not None else (number,)
 
     def route(self, dialled: str) -> Route:
         """Say where ``dialled`` leads: a full number in any usual form, an extension, or ``main*extension``.

@@ -135,7 +135,8 @@ class Call:
 
     def phone_reached(self, phone: Phone) -> None:
         """Ring a phone that lost its connection while it rang, or just before, and is back."""
-        is_ringing = self.far is None and not self._over and phone.extension == self.extension
+        is_called = self.extension is not None and phone.extension in self.switch.plan.members(self.extension)
+        is_ringing = self.far is None and not self._over and is_called
         if is_ringing and phone.instance_id in self._lost:
             self._lost.discard(phone.instance_id)
             self._ring(phone)

@@ -100,10 +100,25 @@ class ControlClient:
         return await self._ask("GET", "/calls", list[CallView])
 
     async def call(
-        self, to: str, *, caller: str = "16505550123", name: str = "ROBOT", play: Path | str | None = None
+        self,
+        to: str,
+        *,
+        caller: str = "16505550123",
+        name: str = "ROBOT",
+        play: Path | str | None = None,
+        answer_after: int | None = None,
     ) -> RobotView:
-        """Let a robot call ``to``; it plays the WAV file ``play``, else the shipped greeting."""
-        body = RobotCall(to=to, from_=caller, name=name, play=None if play is None else str(play))
+        """Let a robot call ``to``; it plays the WAV file ``play``, else the shipped greeting.
+
+        ``answer_after``: phones are to answer by themselves, after so many milliseconds.
+        """
+        body = RobotCall(
+            to=to,
+            from_=caller,
+            name=name,
+            play=None if play is None else str(play),
+            answer_after=answer_after,
+        )
         made = await self._ask("POST", "/robots/call", dict[str, str], body=msgspec.json.encode(body))
         return await self.robot(made["call"])
 

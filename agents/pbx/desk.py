@@ -105,7 +105,8 @@ class Desk:
             robot.end(str(exc))
             raise ActionRefused("bad_request", f"the robot cannot call: {exc}") from exc
         who = Caller(order.from_, order.name)
-        self._service.place(robot, order.to, offer, who, CallName(self._service.new_id()))
+        name = CallName(self._service.new_id())
+        self._service.place(robot, order.to, offer, who, name, answer_after=order.answer_after)
         return robot.name
 
     def robots(self) -> list[RobotView]:

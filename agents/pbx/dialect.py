@@ -24,10 +24,16 @@ def has_to_tag(request: Request) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as the called party sees it. ``number`` is as dialled; ``name`` may be empty."""
+    """Who calls, and how, as the called party sees it. ``number`` is as dialled; ``name`` may be empty.
+
+    ``queue``: the name of the call queue that was called. ``answer_after``: the phone is to answer by itself,
+    so many milliseconds after it was rung (the SDKs take it for such, whatever their manual says).
+    """
 
     number: str
     name: str
+    queue: str = ""
+    answer_after: int | None = None
 
     @property
     def public_number(self) -> str:
@@ -84,13 +90,25 @@ def invitation(
             "RecUrl": "",
         },
     )
+    call_info = f"<{name.sid}@{domain}>;purpose=info"
     headers = [
         name.api_ids(2),
-        ("p-rc-api-call-info", "callAttributes=reject,send-vm"),
+        ("p-rc-api-call-info", _attributes(caller)),
         ("P-rc", document.encode()),
-        ("Call-Info", f"<{name.sid}@{domain}>;purpose=info"),
     ]
-    return from_, to, headers
+    if caller.answer_after is not None:
+        headers.append(("Alert-Info", "Auto Answer"))
+        call_info += f";Answer-After={caller.answer_after}"
+    return from_, to, [*headers, ("Call-Info", call_info)]
+
+
+def _attributes(caller: Caller) -> str:
+    """Return what a phone may do with the call, and for a queue's what it is to show."""
+    if not caller.queue:
+        return "callAttributes=reject,send-vm"
+    queue, name = (clean(text).replace(";", " ") for text in (caller.queue, caller.name))
+    shown = "displayInfo=queueName;displayInfoSub=callerIdName"
+    return f"callAttributes=queue-call,reject;callerIdName={name};{shown};queueName={queue}"
 
 
 def agent_message(

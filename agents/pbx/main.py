@@ -14,9 +14,10 @@ import structlog
 from shared.errors import ConfigError, SharedlineError
 from shared.log import configure_logging
 
+from .config import read_config
 from .options import Options, add_options, read_options
 from .service import Simulator
-from .settings import DEFAULT_EXTENSIONS, Extension, SimulatorSettings
+from .settings import Extension, SimulatorSettings
 
 try:
     import resource
@@ -38,15 +39,7 @@ class _Listening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def run(options: Options) -> int:
     """Run the service until a signal ends it. Exit status: 0 ended, 2 could not begin (one line says why)."""
     try:
-        settings = SimulatorSettings(
-            directory=options.directory,
-            wss_port=options.wss_port,
-            control_port=options.control_port,
-            rest_port=options.rest_port,
-            domain=options.domain,
-            extensions=tuple(Extension.parse(text) for text in options.extensions) or DEFAULT_EXTENSIONS,
-            media_addresses=options.media_addresses or ("127.0.0.1",),
-        )
+        settings = settings_of(options)
         asyncio.run(serve(settings))
     except ConfigError as exc:
         print(f"simulator: {exc}", file=sys.stderr)
@@ -55,6 +48,25 @@ def run(options: Options) -> int:
         print(f"simulator: {exc}", file=sys.stderr)
         return 1
     return 0
+
+
+def settings_of(options: Options) -> SimulatorSettings:
+    """Return the settings that a command line and its file make together.
+
+    Raises:
+        ConfigError: If one of them cannot be used; the text says which.
+    """
+    values = read_config(options.config) if options.config is not None else {}
+    given = {
+        "wss_port": options.wss_port,
+        "control_port": options.control_port,
+        "rest_port": options.rest_port,
+        "domain": options.domain,
+        "extensions": tuple(Extension.parse(text) for text in options.extensions) or None,
+        "media_addresses": options.media_addresses or None,
+    }
+    values |= {name: value for name, value in given.items() if value is not None}
+    return SimulatorSettings(directory=options.directory, **values)
 
 
 async def serve(settings: SimulatorSettings) -> None:

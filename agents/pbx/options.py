@@ -7,24 +7,25 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options as given. ``extensions`` are texts such as ``101:16505550101``; none: two by default.
+    """The options as given; None and empty ones were not. ``extensions``: texts such as ``101:16505550101``.
 
-    No ``media_addresses``: loopback.
+    What is not given is as in the file ``config``, or else by default.
     """
 
     directory: Path
-    wss_port: int = 0
-    control_port: int = 0
+    config: Path | None = None
+    wss_port: int | None = None
+    control_port: int | None = None
     rest_port: int | None = None
-    domain: str = "sip.test"
+    domain: str | None = None
     extensions: tuple[str, ...] = ()
     media_addresses: tuple[str, ...] = ()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the service's options to a command line."""
-    parser.add_argument("--wss", type=int, default=0, metavar="PORT", help="WebSocket port (default: any)")
-    parser.add_argument("--control", type=int, default=0, metavar="PORT", help="control port (default: any)")
+    parser.add_argument("--wss", type=int, metavar="PORT", help="WebSocket port (default: any)")
+    parser.add_argument("--control", type=int, metavar="PORT", help="control port (default: any)")
     parser.add_argument(
         "--rest",
         type=int,
@@ -34,7 +35,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dir", type=Path, required=True, metavar="DIR", help="for accounts, ledger, recordings"
     )
-    parser.add_argument("--domain", default="sip.test", help="SIP domain (default: sip.test)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings as TOML: extensions, queues, times; options given here win",
+    )
+    parser.add_argument("--domain", help="SIP domain (default: sip.test)")
     parser.add_argument(
         "--extension",
         action="extend",
@@ -56,6 +63,7 @@ def read_options(given: argparse.Namespace) -> Options:
     """Return what a command line with these options said."""
     return Options(
         directory=given.dir,
+        config=given.config,
         wss_port=given.wss,
         control_port=given.control,
         rest_port=given.rest,

@@ -65,7 +65,7 @@ class Simulator:
         self._claim = Claim(settings.directory)
         self.ledger = Ledger(settings.directory / "ledger.ndjson")
         subscribers = make_subscribers(settings)
-        self.plan = NumberPlan(subscribers, main_number=settings.main_number)
+        self.plan = NumberPlan(subscribers, main_number=settings.main_number, queues=settings.queues)
         self.devices = Devices(settings.directory, self.plan)
         self.gate = Gate(
             settings.domain, self._password_of, lambda: secrets.token_urlsafe(24), settings.nonce_time
@@ -268,8 +268,19 @@ class Simulator:
         """Do ``action`` in ``delay`` seconds of the service's clock, unless cancelled."""
         return self.pace.later(delay, action)
 
-    def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Call:
-        """Start a call."""
+    def place(
+        self,
+        caller: Leg,
+        dialled: str,
+        sdp: str,
+        who: Caller,
+        name: CallName,
+        *,
+        answer_after: int | None = None,
+    ) -> Call:
+        """Start a call. ``answer_after``: called phones are to answer by themselves, after milliseconds."""
+        queue = self.plan.queue(self.plan.route(dialled).number)
+        who = replace(who, queue=queue.name if queue is not None else "", answer_after=answer_after)
         call = self.make_call(caller, who, name)
         call.start(dialled, sdp)
         return call
@@ -290,12 +301,17 @@ class Simulator:
         self._calls.pop(call.call, None)
 
     def reachable(self, extension: str) -> list[Phone]:
-        """Return the phones of an extension that can be called now."""
-        return self.phones.reachable(extension)
+        """Return the phones of an extension, or of a queue's members, that can be called now."""
+        members = self.plan.members(extension)
+        return [phone for member in members for phone in self.phones.reachable(member)]
 
     def unreachable(self, extension: str) -> set[str]:
         """Return the registered instances whose connection is gone."""
-        return self.phones.unreachable(extension)
+        return {
+            instance
+            for member in self.plan.members(extension)
+            for instance in self.phones.unreachable(member)
+        }
 
     # -- the parts
 

@@ -1,8 +1,9 @@
 """What can be set at the simulated service, and every default. Times are seconds."""
 
 import ipaddress
+import math
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from shared.errors import ConfigError
@@ -49,6 +50,21 @@ class Extension:
         return cls(number, direct)
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A number at which several extensions ring together, and see that the call is for the queue."""
+
+    number: str
+    name: str
+    members: tuple[str, ...]
+    direct_number: str = ""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Its full number, if it has one."""
+        return (self.direct_number,) if self.direct_number else ()
+
+
 def _is_number(text: str, shortest: int, longest: int) -> bool:
     return text.isascii() and text.isdecimal() and shortest <= len(text) <= longest
 
@@ -84,6 +100,12 @@ class SimulatorSettings:
     domain: str = "sip.test"
     main_number: str = "16505550100"
     extensions: tuple[Extension, ...] = DEFAULT_EXTENSIONS
+    queues: tuple[Queue, ...] = ()
+
+    park_first: int = 801
+    """The number of the first place for parked calls, which is picked up with ``*`` before it."""
+
+    park_places: int = 99
 
     expiry: float = 60.0
     """The longest registration granted."""
@@ -150,10 +172,8 @@ class SimulatorSettings:
         for name in ("wss_port", "control_port", "rest_port"):
             if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise ConfigError(f"bad {name}: {getattr(self, name)} is not between 0 and 65535")
-        for name in ("number", "direct_number"):
-            values = [getattr(extension, name) for extension in self.extensions]
-            if len(set(values)) != len(values):
-                raise ConfigError(f"bad extensions: two have the same {name.replace('_', ' ')}")
+        self._check_amounts()
+        self._check_numbers()
         for address in self.media_addresses or ():
             _check_own(address)
         if self.media_addresses == ():
@@ -163,3 +183,30 @@ class SimulatorSettings:
         labels = self.domain.split(".")
         if not all(label and label.isascii() and label.replace("-", "a").isalnum() for label in labels):
             raise ConfigError(f"bad domain {self.domain!r}: expected a name such as sip.test")
+
+    def _check_amounts(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise ConfigError(f"bad {each.name}: {value} is not a number from 0 on")
+
+    def _check_numbers(self) -> None:
+        """Raise :exc:`ConfigError` for a number that cannot be one, is there twice, or leads nowhere."""
+        known = {extension.number for extension in self.extensions}
+        for queue in self.queues:
+            if not queue.members:
+                raise ConfigError(f"bad queue {queue.number}: it has no members")
+            if strangers := [member for member in queue.members if member not in known]:
+                raise ConfigError(f"bad queue {queue.number}: there is no extension {strangers[0]!r}")
+        owners: tuple[Extension | Queue, ...] = (*self.extensions, *self.queues)
+        _check_all("number", [owner.number for owner in owners], shortest=2, longest=8)
+        full = [number for owner in owners for number in owner.numbers]
+        _check_all("full number", [self.main_number, *full], shortest=7, longest=15)
+
+
+def _check_all(what: str, numbers: list[str], *, shortest: int, longest: int) -> None:
+    for number in numbers:
+        if not _is_number(number, shortest, longest):
+            raise ConfigError(f"bad {what} {number!r}: expected {shortest} to {longest} digits")
+        if numbers.count(number) > 1:
+            raise ConfigError(f"two have the same {what} {number}")

@@ -1,6 +1,6 @@
 """What the control API answers: plain data, the same for the server and for :mod:`.client`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -77,12 +77,16 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RobotCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A call that a robot is to make. ``play``: a WAV file, None for the shipped greeting."""
+    """A call that a robot is to make. ``play``: a WAV file, None for the shipped greeting.
+
+    ``answer_after``: phones are to answer by themselves, so many milliseconds after they were rung.
+    """
 
     to: str
     from_: str = msgspec.field(name="from", default="16505550123")
     name: str = "ROBOT"
     play: str | None = None
+    answer_after: Annotated[int, msgspec.Meta(ge=0, le=600_000)] | None = None
 
 
 class ControlFile(msgspec.Struct, frozen=True, kw_only=True):

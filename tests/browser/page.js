@@ -47,7 +47,7 @@ function listen(entry) {
 
 window.lab = {
   async register(name, sipInfo, instanceId) {
-    const phone = new WebPhone({ sipInfo, instanceId });
+    const phone = new WebPhone({ sipInfo, instanceId, autoAnswer: true });
     const known = { phone, calls: [], wire: [] };
     phones.set(name, known);
     phone.sipClient.on("inboundMessage", (message) => known.wire.push(`< ${message.subject}`));
@@ -87,6 +87,7 @@ window.lab = {
       remote_number: attempt(() => session.remoteNumber),
       local_number: attempt(() => session.localNumber),
       header: attempt(() => session.sipMessage.headers),
+      call_info: attempt(() => session.rcApiCallInfo),
       connection: attempt(() => session.rtcPeerConnection.connectionState),
       listed: phones.get(name).phone.callSessions.includes(session),
     };
@@ -102,8 +103,8 @@ window.lab = {
     entry.consulting = await entry.session.warmTransfer(target);
   },
   completeWarmTransfer: (name, number) => call(name, number).consulting.complete(),
-  // What the caller has chosen.
-  reply: async (name, number, text) => (await call(name, number).session.reply(text)).body,
+  // What the caller has chosen. The reply is a text, or what 2.5 takes for one of another type.
+  reply: async (name, number, reply) => (await call(name, number).session.reply(reply)).body,
   async listen(name, number) {
     const entry = call(name, number);
     await audio.resume();

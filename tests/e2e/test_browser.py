@@ -14,6 +14,7 @@ from agents.media.base import FRAME_BYTES, FRAME_SECONDS
 from agents.media.files import read_wav
 from agents.pbx import Simulator, SimulatorSettings
 from agents.pbx.client import ControlClient
+from agents.pbx.settings import Queue
 from agents.pbx.views import RobotView
 from coordinator.supervisor import Child, Supervisor
 
@@ -355,6 +356,36 @@ def test_of_two_pages_one_answers_and_the_other_is_cancelled(
         assert any(line.startswith("< CANCEL sip:") for line in await other.wire())
 
     play(browser, tmp_path, story)
+
+
+@both_sdks
+def test_a_call_that_asks_for_it_is_answered_by_itself(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        phone = await stage.phone(sdk)
+        robot = await stage.control.call("102", answer_after=300)
+        call = await phone.arrived()
+        await (await call.until("answered")).listen()
+        await call.hears(GREETING_MARK, seconds=0.1)
+        await stage.control.hang_up(robot.id)
+        await call.until("disposed")
+
+    play(browser, tmp_path, story)
+
+
+@both_sdks
+def test_a_queues_call_is_shown_as_one(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        phone = await stage.phone(sdk)
+        robot = await stage.control.call("200", name="ALICE")
+        call = await phone.arrived()
+        info = (await call.facts())["call_info"]
+        assert (info["callAttributes"], info["queueName"]) == ("queue-call,reject", "Tyler's call queue")
+        assert (info["displayInfo"], info["callerIdName"]) == ("queueName", "ALICE")
+        await call.act("answer")
+        assert (await stage.control.robot(robot.id, until="answered")).state == "answered"
+        await call.act("hangup")
+
+    play(browser, tmp_path, story, queues=(Queue("200", "Tyler's call queue", ("102",)),))
 
 
 # -- connections
