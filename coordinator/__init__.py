@@ -41,12 +41,15 @@ from shared.errors import (  # noqa: E402
 from shared.messages import CallState, Cause, Direction, MediaState, RegistrationState, Snapshot  # noqa: E402
 from shared.phone import Phone  # noqa: E402
 
+from .blocking import BlockingCall, BlockingPhone, join_blocking  # noqa: E402
 from .node import join  # noqa: E402
 
 __all__ = [
     "Account",
     "AccountError",
     "ActionRefused",
+    "BlockingCall",
+    "BlockingPhone",
     "Call",
     "CallFailed",
     "CallLost",
@@ -69,6 +72,7 @@ __all__ = [
     "Snapshot",
     "TooManyContacts",
     "join",
+    "join_blocking",
     "load_account",
     "load_settings",
 ]

@@ -245,8 +245,10 @@ class Keeper:
         self._step()
 
     def _step_down(self) -> None:
-        agent, self._agent = self._agent, None
         self._lease.release()
+        if self._is_closing:
+            return  # the agent is leaving already
+        agent, self._agent = self._agent, None
         if agent is not None:
             task = asyncio.create_task(agent.abandon(), name="abandon")
             self._ending.add(task)

@@ -107,19 +107,21 @@ class ActorThread:
             self._task.cancel()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
         try:
-            self._task = self._loop.create_task(self._main(), name=self._name)
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(self._task)
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            # The runner also ends what main left behind: a loop cannot be closed while anything runs in it.
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                self._task = self._loop.create_task(self._main(), name=self._name)
+                with contextlib.suppress(asyncio.CancelledError):
+                    runner.run(_outcome(self._task))
         except Exception as exc:
             log.exception("actor.crashed", actor=self._name)
-            self._loop.close()
             self._finished.set_exception(exc)
         else:
-            self._loop.close()
             self._finished.set_result(None)
+
+
+async def _outcome(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

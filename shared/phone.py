@@ -83,7 +83,8 @@ class Phone(Services):
     @property
     def calls(self) -> list[Call]:
         """The calls that are not over, the oldest first."""
-        return [call for call in self._calls.values() if not call.state.is_final]
+        known = tuple(self._calls.values())  # in one step: a blocking face reads it from another thread
+        return [call for call in known if not call.state.is_final]
 
     @property
     def windows(self) -> Sequence[Window]:

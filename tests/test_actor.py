@@ -179,6 +179,29 @@ def test_an_actor_that_does_not_end_is_not_waited_for_forever() -> None:
     run(main())
 
 
+def test_what_an_actor_left_running_is_ended_with_it() -> None:
+    async def main() -> None:
+        ended = threading.Event()
+
+        async def forgotten() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async def actor() -> None:
+            left = asyncio.create_task(forgotten())
+            await asyncio.sleep(0)
+            assert not left.done()
+
+        thread = ActorThread("phone-test", actor)
+        thread.start()
+        await thread.stop()
+        assert ended.is_set()
+
+    run(main())
+
+
 def test_a_loop_is_to_be_had_with_and_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     new_event_loop().close()
     monkeypatch.setitem(__import__("sys").modules, "uvloop", None)

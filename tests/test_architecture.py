@@ -87,6 +87,8 @@ def test_what_coordinator_exports_is_what_programs_were_promised() -> None:
         "Account",
         "AccountError",
         "ActionRefused",
+        "BlockingCall",
+        "BlockingPhone",
         "Call",
         "CallFailed",
         "CallLost",
@@ -109,6 +111,7 @@ def test_what_coordinator_exports_is_what_programs_were_promised() -> None:
         "Snapshot",
         "TooManyContacts",
         "join",
+        "join_blocking",
         "load_account",
         "load_settings",
     }

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from agents.pbx.client import ControlClient
 from coordinator.supervisor import Supervisor
 
 PROJECT = Path(__file__).parents[2]
@@ -122,5 +123,24 @@ def test_the_wallboard_shows_the_calls_of_others_without_leading(tmp_path: Path)
             finally:
                 board.terminate()
                 await board.communicate()
+
+    asyncio.run(story())
+
+
+def test_the_script_without_an_event_loop_plays_a_recording_until_the_far_end_hangs_up(
+    tmp_path: Path,
+) -> None:
+    greeting = PROJECT / "agents" / "media" / "sounds" / "greeting.wav"
+
+    async def story() -> None:
+        async with Supervisor() as supervisor:
+            await supervisor.start_simulator(str(tmp_path / "service"))
+            script = await start_example("script.py", tmp_path, "service/101.json", "199", str(greeting))
+            await line_with(script, "199 answered")
+            async with ControlClient.from_directory(tmp_path / "service") as control:
+                [robot] = await control.robots()
+                await control.hang_up(robot.id)
+            await line_with(script, "over: hung_up_there")
+            assert await asyncio.wait_for(script.wait(), 20) == 0
 
     asyncio.run(story())

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 import pytest
 
-from coordinator import Call, CallState, MediaState, Phone, join
+from coordinator import BlockingCall, Call, CallState, MediaState, Phone, join, join_blocking
 from coordinator.lease import FileLease, Vacant
 from shared.clock import boottime
 from shared.errors import OutcomeUnknown
@@ -102,6 +103,46 @@ def test_a_leader_that_leaves_takes_no_further_epoch_when_its_successor_leaves_a
                 assert window.version.epoch == epoch  # nobody published anything since
 
     asyncio.run(main())
+
+
+def test_a_program_without_a_loop_answers_in_a_handler_and_hears_of_the_end_in_another_thread() -> None:
+    def program(it: Stage, has_joined: Callable[[], object]) -> list[str]:
+        told: list[str] = []
+
+        def take(call: BlockingCall) -> None:
+            call.answer()
+            told.append(f"{call.remote_number} {call.state}")
+            call.hold()
+            told.append(f"held {call.held}")
+            call.unhold()
+            told.append(call.ended())
+
+        with join_blocking(
+            GROUP, account=it.account, microphone="silence", loudspeaker="none", settings=it.settings
+        ) as phone:
+            phone.on("inbound_call", take)
+            phone.until(lambda: phone.windows[0].media, 20.0)
+            has_joined()
+            phone.until(lambda: len(told) == 2 and not phone.calls[0].held, 20.0)
+            [call] = phone.calls
+            call.hangup()
+            phone.until(lambda: len(told) == 3, 20.0)
+            next(phone.snapshots())
+        return told
+
+    async def main() -> list[str]:
+        async with stage() as it:
+            loop, joined = asyncio.get_running_loop(), asyncio.Event()
+            running = asyncio.create_task(
+                asyncio.to_thread(program, it, lambda: loop.call_soon_threadsafe(joined.set))
+            )
+            await joined.wait()
+            await it.control.call("101", caller="16505550123")
+            told = await running
+            assert await it.control.bindings("101") == []
+            return told
+
+    assert asyncio.run(main()) == ["+16505550123 answered", "held True", "hung_up_here"]
 
 
 def test_a_window_that_joins_late_sees_the_call_at_once_and_can_end_it() -> None:

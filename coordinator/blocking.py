@@ -1,0 +1,284 @@
+"""The same phone for programs without an event loop: scripts, Tk, threads.
+
+    with join_blocking("front-desk", account="account.json") as phone:
+        call = phone.call("16506668888")
+        call.hold()
+
+The line runs in an event loop on a thread of its own. Each verb waits for that of :class:`shared.phone.Phone`
+or :class:`shared.call.Call`, takes the same arguments and raises the same errors, from whichever thread it is
+called. Handlers run one after the other on one more thread, so that they may call verbs, too.
+"""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+
+import structlog
+
+from shared.actor import new_event_loop
+from shared.call import Call, Consultation
+from shared.call_facts import CallFacts
+from shared.errors import ActionRefused, OutcomeUnknown
+from shared.messages import Call as CallView
+from shared.messages import Registration, Snapshot, Version, Window
+from shared.phone import CallEvent, Phone, PhoneEvent
+
+from .node import join
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _LineThread:
+    """An event loop on a thread of its own, and a second thread for handlers."""
+
+    def __init__(self) -> None:
+        self._loop = new_event_loop()
+        self._is_closed = False
+        self._waiting: set[Future[Any]] = set()
+        self._handlers = ThreadPoolExecutor(1, "sharedline-handlers")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sharedline", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Return what ``coroutine`` returns in the line's loop; an interrupted wait cancels it there."""
+        if self._is_closed:
+            coroutine.close()
+            raise ActionRefused("no_leader", "this window has left the group; nothing was done")
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("a verb cannot wait inside the condition of until(): look at the state only")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        self._waiting.add(future)
+        try:
+            return future.result()
+        except CancelledError as exc:
+            raise OutcomeUnknown("this window left the group before the reply came") from exc
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            self._waiting.discard(future)
+
+    def handle(self, event: str, handler: Callable[..., object], subject: object) -> None:
+        """Call ``handler(subject)`` after all handlers before it."""
+        if not self._is_closed:
+            self._handlers.submit(self._call, event, handler, subject)
+
+    def close(self) -> None:
+        """End both threads; whoever still waits is told that nobody can know."""
+        self._is_closed = True
+        self._handlers.shutdown(wait=False, cancel_futures=True)
+        for future in tuple(self._waiting):
+            future.cancel()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @staticmethod
+    def _call(event: str, handler: Callable[..., object], subject: object) -> None:
+        try:
+            handler(subject)
+        except Exception:
+            log.exception("handler.failed", on=event)
+
+
+def _blocking(
+    verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Any, P], R]:
+    """Return ``verb`` of what a face stands for, as a method of the face that waits."""
+
+    @functools.wraps(verb)
+    def wait(face: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return face._line.run(verb(face._subject, *args, **kwargs))  # type: ignore[no-any-return]
+
+    return wait
+
+
+class BlockingCall(CallFacts):
+    """A :class:`shared.call.Call` whose verbs wait."""
+
+    def __init__(self, line: _LineThread, call: Call) -> None:
+        self._line, self._subject = line, call
+
+    @property
+    def _view(self) -> CallView:  # type: ignore[override]  # always the newest, as the other thread has it
+        return self._subject.view
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this very process has the call's sound."""
+        return self._subject.is_here
+
+    answer = _blocking(Call.answer)
+    decline = _blocking(Call.decline)
+    to_voicemail = _blocking(Call.to_voicemail)
+    forward = _blocking(Call.forward)
+    start_reply = _blocking(Call.start_reply)
+    reply = _blocking(Call.reply)
+    hangup = _blocking(Call.hangup)
+    hold = _blocking(Call.hold)
+    unhold = _blocking(Call.unhold)
+    mute = _blocking(Call.mute)
+    unmute = _blocking(Call.unmute)
+    transfer = _blocking(Call.transfer)
+    send_dtmf = _blocking(Call.send_dtmf)
+    answered = _blocking(Call.answered)
+    connected = _blocking(Call.connected)
+    ended = _blocking(Call.ended)
+
+    def warm_transfer(self, target: str) -> "BlockingConsultation":
+        """Wait for :meth:`shared.call.Call.warm_transfer`."""
+        return BlockingConsultation(self._line, self._line.run(self._subject.warm_transfer(target)))
+
+
+class BlockingConsultation:
+    """A :class:`shared.call.Consultation` whose verbs wait."""
+
+    def __init__(self, line: _LineThread, consultation: Consultation) -> None:
+        self._line, self._subject = line, consultation
+        self.original = BlockingCall(line, consultation.original)
+        self.call = BlockingCall(line, consultation.call)
+
+    complete = _blocking(Consultation.complete)
+    cancel = _blocking(Consultation.cancel)
+
+
+class BlockingPhone:
+    """A :class:`shared.phone.Phone` whose verbs wait. May be used from any thread."""
+
+    def __init__(self, line: _LineThread, phone: Phone) -> None:
+        self._line, self._subject = line, phone
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest state of the whole group; None before the first."""
+        return self._subject.snapshot
+
+    @property
+    def calls(self) -> list[BlockingCall]:
+        """The calls that are not over, the oldest first."""
+        return [BlockingCall(self._line, call) for call in self._subject.calls]
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """The processes of the group."""
+        return self._subject.windows
+
+    @property
+    def registration(self) -> Registration:
+        """Where the group's registration is."""
+        return self._subject.registration
+
+    @property
+    def version(self) -> Version:
+        """The version of the state shown."""
+        return self._subject.version
+
+    @property
+    def instance(self) -> str:
+        """The id of this process in the group."""
+        return self._subject.instance
+
+    @property
+    def role(self) -> Literal["real", "dummy"]:
+        """Whether this process is the real phone at present. For display only."""
+        return self._subject.role
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state may be old, because no leader was heard. For display only."""
+        return self._subject.is_stale
+
+    perform = _blocking(Phone.perform)
+
+    def call(
+        self, number: str, *, caller_id: str = "", headers: Sequence[tuple[str, str]] = ()
+    ) -> BlockingCall:
+        """Wait for :meth:`shared.phone.Phone.call`."""
+        call = self._line.run(self._subject.call(number, caller_id=caller_id, headers=headers))
+        return BlockingCall(self._line, call)
+
+    def dial(
+        self,
+        number: str,
+        *,
+        caller_id: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+        transfer_of: str = "",
+    ) -> BlockingCall:
+        """Wait for :meth:`shared.phone.Phone.dial`."""
+        dialling = self._subject.dial(number, caller_id=caller_id, headers=headers, transfer_of=transfer_of)
+        return BlockingCall(self._line, self._line.run(dialling))
+
+    def until(self, condition: Callable[[], bool], time: float | None = None) -> None:
+        """Return when ``condition`` holds; it is asked in the line's thread, so it must not wait.
+
+        Raises:
+            TimeoutError: It did not within ``time`` seconds.
+        """
+        self._line.run(asyncio.wait_for(self._subject.until(condition), time))
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Yield the state now and whenever it changed; whoever is slow skips to the newest."""
+        states = self._subject.snapshots()
+        while True:
+            yield self._line.run(_next(states))
+
+    @overload
+    def on(self, event: CallEvent, handler: Callable[[BlockingCall], object]) -> None: ...
+    @overload
+    def on(self, event: PhoneEvent, handler: Callable[[Snapshot], object]) -> None: ...
+    def on(self, event: str, handler: Callable[..., object]) -> None:
+        """Call ``handler`` at each ``event``, on the handlers' thread; see :meth:`shared.phone.Phone.on`.
+
+        A toolkit that belongs to its own thread is told from there by its own means, as Tk by ``after``.
+        """
+
+        def pass_on(subject: object) -> None:
+            face = BlockingCall(self._line, subject) if isinstance(subject, Call) else subject
+            self._line.handle(event, handler, face)
+
+        self._line.run(self._listen(event, pass_on))
+
+    async def _listen(self, event: Any, handler: Callable[[object], None]) -> None:
+        self._subject.on(event, handler)
+
+
+async def _next(states: AsyncIterator[Snapshot]) -> Snapshot:
+    return await anext(states)
+
+
+@contextmanager
+def _enter(joining: AbstractAsyncContextManager[Phone]) -> Iterator[BlockingPhone]:
+    line = _LineThread()
+    try:
+        phone = line.run(joining.__aenter__())
+        try:
+            yield BlockingPhone(line, phone)
+        finally:
+            line.run(joining.__aexit__(None, None, None))
+    finally:
+        line.close()
+
+
+def _with_arguments_of(
+    join: Callable[P, AbstractAsyncContextManager[Phone]],
+) -> Callable[P, AbstractContextManager[BlockingPhone]]:
+    def join_blocking(*args: P.args, **kwargs: P.kwargs) -> AbstractContextManager[BlockingPhone]:
+        """Join a group as :func:`join` does, from a program without an event loop.
+
+        Takes the same arguments, and raises the same errors in the ``with`` statement.
+        """
+        return _enter(join(*args, **kwargs))
+
+    return join_blocking
+
+
+join_blocking = _with_arguments_of(join)
