@@ -129,6 +129,11 @@ class BlockingCall(CallFacts):
     unmute = _blocking(Call.unmute)
     transfer = _blocking(Call.transfer)
     send_dtmf = _blocking(Call.send_dtmf)
+    start_recording = _blocking(Call.start_recording)
+    stop_recording = _blocking(Call.stop_recording)
+    flip = _blocking(Call.flip)
+    park = _blocking(Call.park)
+    re_invite = _blocking(Call.re_invite)
     answered = _blocking(Call.answered)
     connected = _blocking(Call.connected)
     ended = _blocking(Call.ended)
@@ -148,6 +153,18 @@ class BlockingConsultation:
 
     complete = _blocking(Consultation.complete)
     cancel = _blocking(Consultation.cancel)
+
+
+def _blocking_call(
+    verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, Call]],
+) -> Callable[Concatenate[Any, P], BlockingCall]:
+    """Return the same for a ``verb`` that begins a call."""
+
+    @functools.wraps(verb)
+    def wait(face: Any, /, *args: P.args, **kwargs: P.kwargs) -> BlockingCall:
+        return BlockingCall(face._line, face._line.run(verb(face._subject, *args, **kwargs)))
+
+    return wait
 
 
 class BlockingPhone:
@@ -196,26 +213,16 @@ class BlockingPhone:
         """Whether the state may be old, because no leader was heard. For display only."""
         return self._subject.is_stale
 
+    call = _blocking_call(Phone.call)
+    dial = _blocking_call(Phone.dial)
+    retrieve = _blocking_call(Phone.retrieve)
+    retrieve_private = _blocking_call(Phone.retrieve_private)
+    switch_here = _blocking_call(Phone.switch_here)
+    monitor = _blocking_call(Phone.monitor)
+    whisper = _blocking_call(Phone.whisper)
+    barge = _blocking_call(Phone.barge)
+    take_over = _blocking_call(Phone.take_over)
     perform = _blocking(Phone.perform)
-
-    def call(
-        self, number: str, *, caller_id: str = "", headers: Sequence[tuple[str, str]] = ()
-    ) -> BlockingCall:
-        """Wait for :meth:`shared.phone.Phone.call`."""
-        call = self._line.run(self._subject.call(number, caller_id=caller_id, headers=headers))
-        return BlockingCall(self._line, call)
-
-    def dial(
-        self,
-        number: str,
-        *,
-        caller_id: str = "",
-        headers: Sequence[tuple[str, str]] = (),
-        transfer_of: str = "",
-    ) -> BlockingCall:
-        """Wait for :meth:`shared.phone.Phone.dial`."""
-        dialling = self._subject.dial(number, caller_id=caller_id, headers=headers, transfer_of=transfer_of)
-        return BlockingCall(self._line, self._line.run(dialling))
 
     def until(self, condition: Callable[[], bool], time: float | None = None) -> None:
         """Return when ``condition`` holds; it is asked in the line's thread, so it must not wait.
