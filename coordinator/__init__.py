@@ -38,11 +38,21 @@ from shared.errors import (  # noqa: E402
     SharedlineError,
     TooManyContacts,
 )
-from shared.messages import CallState, Cause, Direction, MediaState, RegistrationState, Snapshot  # noqa: E402
+from shared.messages import (  # noqa: E402
+    CallState,
+    Cause,
+    Direction,
+    MediaState,
+    RegistrationState,
+    Replied,
+    ReplyKind,
+    Snapshot,
+)
 from shared.phone import Phone  # noqa: E402
 
 from .blocking import BlockingCall, BlockingPhone, join_blocking  # noqa: E402
 from .node import join  # noqa: E402
+from .web_phone import WebPhone  # noqa: E402
 
 __all__ = [
     "Account",
@@ -66,11 +76,14 @@ __all__ = [
     "Phone",
     "RegistrationFailed",
     "RegistrationState",
+    "Replied",
+    "ReplyKind",
     "ServiceUnreachable",
     "Settings",
     "SharedlineError",
     "Snapshot",
     "TooManyContacts",
+    "WebPhone",
     "join",
     "join_blocking",
     "load_account",

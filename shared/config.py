@@ -158,21 +158,51 @@ def load_account(path: str | Path) -> Account:
         AccountError: If the file is unreadable, no JSON, or lacks a field; the text says which.
     """
     path = Path(path)
+    where = f"the account file {path}"
     try:
-        raw: object = msgspec.json.decode(_content(path))
+        content = _content(path)
     except OSError as exc:
-        raise AccountError(f"cannot read the account file {path}: {exc.strerror}") from exc
+        raise AccountError(f"cannot read {where}: {exc.strerror}") from exc
+    return _from_json(content, where, path.parent)
+
+
+def read_account(sip_info: Account | Mapping[str, Any] | str | Path) -> Account:
+    """Return the account in ``sip_info``: one already, a mapping, JSON text, or the path of a file.
+
+    Mapping and text may be the sipInfo object or the whole answer of ``sip-provision``. ``caFile`` is
+    relative to the file, else to the working directory.
+
+    Raises:
+        AccountError: If it is none of these, or lacks a field; the text says which.
+    """
+    match sip_info:
+        case Account():
+            return sip_info
+        case Mapping():
+            return _from_object(dict(sip_info), "sip_info", Path())
+        case str() if sip_info.lstrip().startswith(("{", "[")):
+            return _from_json(sip_info, "sip_info", Path())
+        case str() | Path():
+            return load_account(sip_info)
+    raise AccountError(f"sip_info is a {type(sip_info).__name__}; expected JSON text, a mapping or a path")
+
+
+def _from_json(text: str | bytes, where: str, base: Path) -> Account:
+    try:
+        raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise AccountError(
-            f"the account file {path} is not JSON ({exc}); expected the sipInfo object"
-        ) from exc
+        raise AccountError(f"{where} is not JSON ({exc}); expected the sipInfo object") from exc
+    return _from_object(raw, where, base)
+
+
+def _from_object(raw: object, where: str, base: Path) -> Account:
     if isinstance(raw, dict) and isinstance(raw.get("sipInfo"), list) and raw["sipInfo"]:
         raw = raw["sipInfo"][0]
     try:
         info = msgspec.convert(raw, _SipInfo)
     except msgspec.ValidationError as exc:
-        raise AccountError(f"the account file {path} is incomplete: {exc}") from exc
-    return _checked(info, path)
+        raise AccountError(f"{where} is incomplete: {exc}") from exc
+    return _checked(info, where, base)
 
 
 def _content(path: Path) -> bytes | str:
@@ -180,24 +210,24 @@ def _content(path: Path) -> bytes | str:
     return path.read_bytes() if name is None else load_from_keyring(name)
 
 
-def _checked(info: _SipInfo, path: Path) -> Account:
+def _checked(info: _SipInfo, where: str, base: Path) -> Account:
     for name in ("authorization_id", "domain", "outbound_proxy", "username", "password"):
         if not getattr(info, name).strip():
-            raise AccountError(f"the account file {path} is incomplete: {_SPELLED[name]} is empty")
+            raise AccountError(f"{where} is incomplete: {_SPELLED[name]} is empty")
     for name, allowed in (("username", _USER), ("domain", _DOMAIN)):
         if not allowed.fullmatch(getattr(info, name)):
-            raise AccountError(f"the account file {path}: {name} has characters that no SIP address can have")
+            raise AccountError(f"{where}: {name} has characters that no SIP address can have")
     for name, allowed in (("authorization_id", _AUTHORIZATION_ID), ("password", _PASSWORD)):
         if not allowed.fullmatch(getattr(info, name)):
             raise AccountError(
-                f"the account file {path}: {_SPELLED[name]} has a character that cannot be sent "
+                f"{where}: {_SPELLED[name]} has a character that cannot be sent "
                 "(a line break, or a quote or colon in the id); get the file anew"
             )
     for name in ("outbound_proxy", "outbound_proxy_backup"):
         proxy = getattr(info, name) or ""
         host, _, port = proxy.rpartition(":")
         if proxy and (not host or not port.isdecimal() or not 0 < int(port) < 65536):
-            raise AccountError(f"the account file {path}: {_SPELLED[name]} {proxy!r} is not host:port")
+            raise AccountError(f"{where}: {_SPELLED[name]} {proxy!r} is not host:port")
     return Account(
         authorization_id=info.authorization_id,
         domain=info.domain,
@@ -206,6 +236,6 @@ def _checked(info: _SipInfo, path: Path) -> Account:
         password=info.password,
         outbound_proxy_backup=info.outbound_proxy_backup or None,
         stun_servers=info.stun_servers or (),
-        ca_file=path.parent / info.ca_file if info.ca_file else None,
+        ca_file=base / info.ca_file if info.ca_file else None,
         device_id=info.device_id,
     )
