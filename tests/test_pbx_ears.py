@@ -1,19 +1,23 @@
 import array
+from itertools import count
 
 from agents.media.base import FRAME_BYTES, SILENCE
-from agents.pbx.ears import Ear, Mouth, mixed
+from agents.pbx.ears import Mouth
+from agents.pbx.media.mixing import mix
 
 
-class Recording:
+class Counting:
+    """Says 1000, 1001 and so on."""
+
+    made = 0
+
     def __init__(self) -> None:
-        self.frames: list[bytes] = []
+        Counting.made += 1
+        self._values = count(1000)
         self.closed = False
 
     def read(self) -> bytes:
-        return frame_of(1000)
-
-    def write(self, frame: bytes) -> None:
-        self.frames.append(frame)
+        return frame_of(next(self._values))
 
     def close(self) -> None:
         self.closed = True
@@ -24,35 +28,19 @@ def frame_of(value: int) -> bytes:
 
 
 def test_mixing_adds_and_stays_within_the_limits() -> None:
-    assert mixed(frame_of(1000), frame_of(-300)) == frame_of(700)
-    assert mixed(frame_of(30000), frame_of(30000)) == frame_of(32767)
-    assert mixed(frame_of(-30000), frame_of(-30000)) == frame_of(-32768)
-    assert mixed(b"", frame_of(5)) == frame_of(5)
-    assert mixed(b"", b"") == SILENCE
+    assert mix([frame_of(1000), frame_of(-300)]) == frame_of(700)
+    assert mix([frame_of(30000), frame_of(30000)]) == frame_of(32767)
+    assert mix([frame_of(-30000), frame_of(-30000)]) == frame_of(-32768)
+    assert mix([frame_of(1), frame_of(2), frame_of(3)]) == frame_of(6)
 
 
-def test_a_recording_has_what_is_said_and_what_is_heard_while_it_runs() -> None:
-    own, both = Recording(), Recording()
-    mouth = Mouth(Recording)
-    ear = Ear(own, mouth)
-    ear.record(both)
-    mouth.read()
-    ear.write(frame_of(20))
-    ear.hears = False
-    ear.write(frame_of(20))
-    ear.record(None)
-    ear.write(frame_of(20))
-
-    assert own.frames == [frame_of(20), SILENCE, SILENCE]
-    assert both.frames == [frame_of(1020), frame_of(1000)]
-    assert both.closed
-    assert not own.closed
+def test_what_is_silent_or_no_frame_adds_nothing() -> None:
+    assert mix([b"", frame_of(5), SILENCE]) == frame_of(5)
+    assert mix([]) == mix([b"", SILENCE]) == mix([frame_of(5)[:-2]]) == SILENCE
 
 
-def test_the_end_of_the_call_is_that_of_its_recording() -> None:
-    both = Recording()
-    ear = Ear(Recording(), Mouth(Recording))
-    ear.record(both)
-    ear.finish()
-    assert both.closed
-    assert not ear.is_recorded
+def test_a_mouth_says_the_same_to_all_who_hear_it_at_one_tick_and_goes_on_at_the_next() -> None:
+    mouth = Mouth(Counting)
+    assert [mouth.frame(tick) for tick in (7, 7, 8)] == [frame_of(1000), frame_of(1000), frame_of(1001)]
+    mouth.start_over()
+    assert mouth.frame(9) == frame_of(1000)

@@ -3,17 +3,23 @@ from typing import Any
 
 import pytest
 
-from agents.pbx.infos import Lot, obey
+from agents.pbx.infos import obey
+from agents.pbx.parking import Lot
 
 
 class FakeLeg:
     ends: Any = None
+    party = None
     number = "1"
 
 
 class FakeTransfers:
     def __init__(self) -> None:
         self.lot = Lot()
+
+    def park(self, call: "FakeCall", leg: Any, place: str) -> None:
+        call.released.append(leg)
+        self.lot.park(leg, place)
 
 
 class FakeSwitch:
@@ -26,13 +32,11 @@ class FakeCall:
 
     def __init__(self) -> None:
         self.switch, self.transfer, self.far = FakeSwitch(), None, FakeLeg()
+        self.recording = None
         self.released: list[FakeLeg] = []
 
     def other(self, leg: object) -> FakeLeg:
         return self.far
-
-    def release(self, leg: FakeLeg) -> None:
-        self.released.append(leg)
 
 
 def ask(call: FakeCall, body: str) -> str | None:

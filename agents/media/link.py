@@ -224,6 +224,18 @@ class Link:
             return False
         return True
 
+    def post(self, packet: bytes) -> bool:
+        """Do as :meth:`send`, outside of a coroutine: nothing that it does ever waits."""
+        sending = self._dtls._send_rtp(packet)
+        try:
+            sending.send(None)
+        except StopIteration:
+            return True
+        except ConnectionError:
+            return False
+        sending.close()
+        return False
+
     async def close(self) -> None:
         """Say goodbye (DTLS close_notify) and free the sockets. Returns when nothing of it runs any more."""
         if self._closed:

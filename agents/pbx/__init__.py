@@ -6,7 +6,8 @@
 * pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`; :mod:`.accounts` (numbers)
 * :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
 * :mod:`.messages`, :mod:`.infos`: what phones want besides, through the two channels of the real service
-* :mod:`.transfers`, :mod:`.standin`, :mod:`.bridge`: calls whose ends change, and sound between two phones
+* :mod:`.transfers`, :mod:`.standin`, :mod:`.parking`: calls whose ends change
+* :mod:`.sounds` and :mod:`.media`: the sound of phones at the service, and who hears whom
 * shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` and :mod:`.ears` (sound)
   and :mod:`.ledger` (file)
 * :mod:`.service` joins them, :mod:`.main` makes a program of it; :mod:`.client` controls one from elsewhere

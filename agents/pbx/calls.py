@@ -1,74 +1,36 @@
 """Calls through the service, as a back-to-back user agent: a caller's leg, and one or more of the callee's.
 
-Each leg is a SIP dialog (or a robot) of its own. Sound passes between the ends directly; the service passes
-their descriptions on. The callee's phones ring together: the first that answers has the call, the others are
-told.
-
-Hold is between a phone and the service: a re-INVITE that keeps its ICE user fragment is answered here, and a
-phone at the other end notices nothing. One with a new fragment comes from another process that continues the
-call, so it is passed on, and the other end's answer comes back.
+Each leg is a SIP dialog, a robot or a part of the service. Its sound ends at the service, in the room of its
+call (:mod:`.media`); with ``direct_media``, that of two phones passes it by. The callee's phones ring
+together: the first that answers has the call, the others are told.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import structlog
+from typing import TYPE_CHECKING, Any
 
 from agents.sip.message import Request
 from agents.sip.ringcentral import AgentMessage
-from shared.errors import SipError
+from shared.errors import SharedlineError
 
 from . import infos
-from .accounts import NumberPlan
 from .dialect import Caller, CallName
-from .ledger import Ledger
-from .legs import Leg, Place
-from .messages import obey
+from .legs import Leg
+from .media.recorder import Recording
+from .media.room import Room
+from .media.tones import ringback
+from .messages import DECLINED, obey
 from .pace import Cancel
-from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg, ring_phone
+from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg
 from .phones import Phone
-from .reoffers import answer_for, fragment
-from .robots import Robot, Robots
-from .settings import SimulatorSettings
+from .robots import Robot
+from .sounds import Direct
+from .switch import Switch
 from .views import CallView
 
 if TYPE_CHECKING:
-    from .bridge import Anchor
-    from .transfers import Transfer, Transfers
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-
-class Switch(Protocol):
-    """The service, as a call uses it."""
-
-    settings: SimulatorSettings
-    plan: NumberPlan
-    ledger: Ledger
-    robots: Robots
-    transfers: "Transfers"
-
-    def later(self, delay: float, action: Callable[[], None]) -> Cancel:
-        """Do ``action`` in ``delay`` seconds; the returned function prevents it."""
-
-    def reachable(self, extension: str) -> list[Phone]:
-        """Return the phones of an extension that can be called now."""
-
-    def unreachable(self, extension: str) -> set[str]:
-        """Return the instance ids that are registered, but whose flow has closed."""
-
-    def call_over(self, call: "Call") -> None:
-        """Forget a call."""
-
-
-@dataclass(slots=True)
-class _Sound:
-    """What an end last said about its sound, and how often we have spoken for it."""
-
-    text: str
-    version: int = 0
+    from .transfers import Transfer
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +47,9 @@ class Call:
     """The callee's leg that answered."""
 
     extension: str | None = None
-    _offer: str = ""
+    room: Room = field(default_factory=Room)
+    """Where its ends talk, as far as their sound passes the service."""
+
     _lost: set[str] = field(default_factory=set)
     _status: tuple[int, str] = (480, "")
     _over: bool = False
@@ -95,35 +59,41 @@ class Call:
     recordings: int = 0
     """How many times it was recorded."""
 
-    anchors: "dict[str, Anchor]" = field(default_factory=dict)
-    """By leg: where the service itself has the other end of its sound, after a transfer of phones."""
+    recording: Recording | None = None
+    """The one that is being made."""
 
-    _asking: Callable[[int, str], None] | None = None
+    _is_caller_answered: bool = False
     _released: set[str] = field(default_factory=set)
-    _sounds: dict[str, _Sound] = field(default_factory=dict)
     _timers: list[Cancel] = field(default_factory=list)
 
     # -- begin
 
-    def start(self, dialled: str, offer: str) -> None:
+    def start(self, dialled: str) -> None:
         """Call the number ``dialled`` on behalf of the caller's leg."""
-        self._offer = offer
-        self._adopt(self.caller, offer)
+        self._adopt(self.caller)
         session_id = self.name.session_id
         self._record("CALL_STARTED", number=dialled, leg=self.caller.name, session_id=session_id)
-        self.caller.progress()
-        self.route(dialled)
+        if isinstance(self.caller, PhoneLeg) and self.switch.settings.direct_media and self.caller.offered:
+            self.caller.sound_there()
+        self.room.alone = ringback()
+        self.caller.progress(lambda: self.route(dialled))
+        self.seat(self.caller)
 
     def route(self, dialled: str) -> None:
         """Ring whoever has the number ``dialled``; refuse the caller if nobody has it."""
+        if self._over:
+            return
         parked = self.switch.transfers.lot.take(dialled)
         if parked is not None:
-            self._pick_up(parked)
+            self.switch.transfers.spawn(self._pick_up(parked))
             return
         route = self.switch.plan.route(dialled)
-        if route.kind == "bad" or not self._offer:
-            self._refuse(route.status or 488, f"cannot call {dialled}")
-        elif route.kind == "robot":
+        if route.kind == "bad":
+            self._refuse(route.status, f"cannot call {dialled}")
+            return
+        if self.switch.settings.answer_at_once and not self._is_direct:
+            self._answer_caller()
+        if route.kind == "robot":
             self.ring_robot(route.number)
         else:
             self._timers.append(self.switch.later(self.switch.settings.ring_time, self._ring_time_over))
@@ -146,13 +116,12 @@ class Call:
     def ringing(self, leg: Leg) -> None:
         """The caller knows from the 183 already."""
 
-    def answered(self, leg: Leg, sdp: str) -> None:
+    def answered(self, leg: Leg) -> None:
         """Connect the first that answers; hang up on a second one."""
         if self._over or self.far is not None or leg not in self.callees:
             leg.end(ANSWERED_ELSEWHERE)
             return
         self.far = leg
-        self._sounds[leg.name] = _Sound(sdp)
         instance_id = leg.phone.instance_id if isinstance(leg, PhoneLeg) else None
         self._record("CALL_ANSWERED", leg=leg.name, instance_id=instance_id)
         self._cancel_timers()
@@ -162,7 +131,7 @@ class Call:
         self.callees = [leg]
         if isinstance(leg, PhoneLeg):
             leg.confirm()
-        self.caller.answer(sdp)
+        self._connect(leg)
 
     def refused(self, leg: Leg, status: int, reason: str) -> None:
         """Give up when no phone is left that may answer. A person's refusal (6xx) ends the ringing of all."""
@@ -176,28 +145,18 @@ class Call:
         if status >= 600 or not (self.callees or self._lost):
             self._refuse(*self._status)
 
-    def reoffered(self, leg: Leg, sdp: str) -> None:
-        """Answer a change of direction here; pass a change of place on to the other end."""
-        other = self.anchors.get(leg.name) or self.other(leg)
-        if other is None or self._asking is not None:
-            leg.reanswer(491, "")
-            return
-        before = self._sounds[leg.name]
-        is_same_place = fragment(before.text) == fragment(sdp)
-        before.text = sdp
-        if is_same_place and isinstance(other, PhoneLeg):
-            self._answer_here(leg, other, sdp)
-        else:
-            self._asking = leg.reanswer
-            other.reoffer(sdp)
+    def sounds(self, leg: Leg) -> None:
+        """Let the ends hear what is to be heard now."""
+        if leg.party is not None:
+            self.room.hold(leg.party, leg.holds)
+        if self.far is not None:
+            self.far.partner_is(self.caller.media_state, holds=self.caller.holds)
+            self.caller.partner_is(self.far.media_state, holds=self.far.holds)
 
-    def reanswered(self, leg: Place, status: int, sdp: str) -> None:
-        """Hand the other end's answer to whoever asked."""
-        asking, self._asking = self._asking, None
-        if sdp and leg.name in self._sounds:
-            self._sounds[leg.name].text = sdp
-        if asking is not None:
-            asking(status if sdp or status >= 300 else 488, sdp)
+    def pressed(self, leg: Leg, key: str) -> None:
+        """Pass a key on."""
+        if leg.party is not None:
+            self.room.pressed(leg.party, key)
 
     def referred(self, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Have the transfer made."""
@@ -254,13 +213,17 @@ class Call:
         self._cancel_timers()
         self._timers.append(self.switch.later(self.switch.settings.ring_time, self._ring_time_over))
 
-    def ring_robot(self, number: str, play: Path | None = None) -> Robot:
+    def ring_robot(self, number: str, play: Path | None = None, *, longest: float | None = None) -> Robot:
         """Have a robot answer, a moment later."""
-        robot = self.switch.robots.make(number, calls=False, play=play)
-        self.callees.append(robot)
-        self._adopt(robot, "")
-        robot.ring(self._offer)
+        robot = self.switch.robots.make(number, calls=False, play=play, longest=longest)
+        self.ring(robot)
         return robot
+
+    def ring(self, leg: Leg) -> None:
+        """Call one more end."""
+        self.callees.append(leg)
+        self._adopt(leg)
+        leg.ring()
 
     # -- transfers
 
@@ -279,28 +242,44 @@ class Call:
         """Return whom others see when ``leg`` calls them."""
         return self.who if leg is self.caller else Caller(leg.number, "")
 
-    def renegotiate(self, leg: Leg, offer: str, done: Callable[[int, str], None]) -> None:
-        """Offer one end another place for its sound; ``done`` is told its status and answer."""
-        if self._over or self._asking is not None:
-            done(491, "")
-            return
-        self._asking = done
-        leg.reoffer(offer)
+    async def anchor(self) -> None:
+        """Have the sound of both ends pass the service from now on, if it does not yet.
+
+        Raises:
+            SharedlineError: One of the phones does not agree; what has changed by then stays.
+        """
+        for leg in (self.caller, self.far):
+            if isinstance(leg, PhoneLeg):
+                await leg.anchor()
+        for leg in (self.caller, self.far):
+            if leg is not None and not self._over:
+                self.seat(leg)
+
+    def seat(self, leg: Leg) -> None:
+        """Let an end, as far as its sound passes the service, talk in the call's room."""
+        if leg.party is not None:
+            self.room.add(leg.party)
+            self.sounds(leg)
 
     def release(self, leg: Leg) -> None:
         """Let an end go, which talks in another call from now on; the rest is to be hung up."""
         self._released.add(leg.name)
+        if leg.party is not None:
+            self.room.remove(leg.party)
 
-    def take_caller(self, leg: Leg, sdp: str) -> None:
-        """Put a leg, that is connected already, in the caller's place; ``sdp`` is what it said last."""
+    def take_caller(self, leg: Leg) -> None:
+        """Put a leg, that is connected already, in the caller's place."""
         self.caller = leg
-        self._adopt(leg, sdp)
+        self._adopt(leg)
+        self.seat(leg)
+        self.room.update()
 
-    def join(self, far: Leg, sdp: str, far_sdp: str) -> None:
-        """Begin as a call of two ends that are connected already; ``sdp`` is what the caller said last."""
-        self.far, self.callees = far, [far]
-        self._adopt(self.caller, sdp)
-        self._adopt(far, far_sdp)
+    def join(self, far: Leg) -> None:
+        """Begin as a call of two ends that are connected already."""
+        self.far, self.callees, self._is_caller_answered = far, [far], True
+        for leg in (self.caller, far):
+            self._adopt(leg)
+            self.seat(leg)
         session_id = self.name.session_id
         self._record("CALL_STARTED", leg=self.caller.name, number=far.number, session_id=session_id)
         self._record("CALL_ANSWERED", leg=far.name)
@@ -316,45 +295,72 @@ class Call:
         if not self.callees and not self._lost and not self._over:
             self._refuse(480, "nobody is registered")
 
-    def _pick_up(self, parked: Leg) -> None:
+    async def _pick_up(self, parked: Leg) -> None:
         """Connect the caller with somebody whose call this is from now on."""
+        try:
+            if isinstance(parked, PhoneLeg):
+                await parked.anchor()
+        except SharedlineError:
+            parked.end("it cannot be connected")
+            self._refuse(480, "the parked call cannot be connected")
+            return
+        if self._over:
+            parked.end("who picked it up has gone")
+            return
+        if isinstance(self.caller, PhoneLeg):
+            self.caller.sound_here()
+            self.seat(self.caller)
         self.callees.append(parked)
-        self._adopt(parked, "")
+        self._adopt(parked)
+        self.answered(parked)
 
-        def done(status: int, sdp: str) -> None:
-            if status < 300:
-                self.answered(parked, sdp)
-            else:
-                self._refuse(480, "the parked call cannot be connected")
-
-        self.renegotiate(parked, self._offer, done)
+    @property
+    def _is_direct(self) -> bool:
+        return isinstance(self.caller, PhoneLeg) and isinstance(self.caller.sound, Direct)
 
     def _ring(self, phone: Phone) -> None:
-        try:
-            leg = ring_phone(phone, self.name, self.who, self._offer)
-        except SipError as exc:
-            log.warning("call.not_offered", call=self.call, reason=exc.reason)
-            self._refuse(488, exc.reason)
-            return
-        self.callees.append(leg)
-        self._adopt(leg, "")
+        leg = PhoneLeg(phone, self.name, is_caller=False)
+        leg.who = self.who
+        if self._is_direct and isinstance(self.caller, PhoneLeg):
+            leg.sound_there(self.caller)
+        self.ring(leg)
 
-    def _adopt(self, leg: Leg, sdp: str) -> None:
-        self._sounds[leg.name] = _Sound(sdp)
+    def _connect(self, far: Leg) -> None:
+        caller = self.caller
+        if isinstance(caller, PhoneLeg) and isinstance(caller.sound, Direct):
+            if isinstance(far, PhoneLeg) and isinstance(far.sound, Direct):
+                caller.sound.join(far.sound)
+            else:
+                caller.sound_here()
+                self.seat(caller)
+        self.room.alone = None
+        self.seat(far)
+        self._answer_caller()
+        self.sounds(caller)
+
+    def _answer_caller(self) -> None:
+        if not self._is_caller_answered:
+            self._is_caller_answered = True
+            self.caller.answer()
+
+    def _adopt(self, leg: Leg) -> None:
+        leg.ends = self
         if isinstance(leg, PhoneLeg):
             leg.call_name = self.call
-            leg.ends = self
-        elif isinstance(leg, Robot):
-            leg.ends = self
 
     def _ring_time_over(self) -> None:
         if self.far is None:
             self._refuse(480, "nobody answered")
 
     def _refuse(self, status: int, reason: str) -> None:
-        if not self._over:
-            self.caller.reject(status, reason)
-            self._finish(f"{status} {reason}".strip(), by=self.caller)
+        if self._over:
+            return
+        if self._is_caller_answered:  # before the callee was: it hears what has come of it
+            self.divert(reason, tell=False)
+            self.ring_robot("unanswered", DECLINED).hangs_up = True
+            return
+        self.caller.reject(status, reason)
+        self._finish(f"{status} {reason}".strip(), by=self.caller)
 
     def _finish(self, reason: str, *, by: Leg | None) -> None:
         if self._over:
@@ -365,22 +371,12 @@ class Call:
         for leg in (self.caller, *self.callees):
             if leg is not by and leg.name not in self._released:
                 leg.end(reason)
-        for anchor in self.anchors.values():
-            anchor.end()
+        if self.recording is not None:
+            self.recording.stop()
+        self.room.clear()
         self.switch.call_over(self)
         if self.transfer is not None:
             self.transfer.call_over(self)
-
-    def _answer_here(self, leg: Leg, other: Leg, sdp: str) -> None:
-        sound = self._sounds[other.name]
-        try:
-            answer = answer_for(sound.text, sdp, sound.version + 1)
-        except SipError as exc:
-            log.warning("call.reoffer_refused", call=self.call, reason=exc.reason)
-            leg.reanswer(488, "")
-            return
-        sound.version += 1
-        leg.reanswer(200, answer)
 
     def _cancel_timers(self) -> None:
         timers, self._timers = self._timers, []

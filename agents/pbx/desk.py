@@ -100,13 +100,13 @@ class Desk:
             raise ActionRefused("bad_request", f"there is no WAV file {play}")
         robot = self._service.robots.make(order.from_, calls=True, play=play)
         try:
-            offer = await robot.offer()
+            robot.open()
         except SharedlineError as exc:
             robot.end(str(exc))
             raise ActionRefused("bad_request", f"the robot cannot call: {exc}") from exc
         who = Caller(order.from_, order.name)
         name = CallName(self._service.new_id())
-        self._service.place(robot, order.to, offer, who, name, answer_after=order.answer_after)
+        self._service.place(robot, order.to, who, name, answer_after=order.answer_after)
         return robot.name
 
     def robots(self) -> list[RobotView]:

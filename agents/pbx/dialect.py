@@ -148,3 +148,14 @@ def agent_message(
         ]
     )
     return Request("MESSAGE", target, headers, document.encode() + "\r\n")
+
+
+def refer_report(status: int, reason: str) -> tuple[list[tuple[str, str]], str]:
+    """Return headers and body of a NOTIFY about a transfer (RFC 3515 §2.4.4, RFC 3420)."""
+    state = "active;expires=60" if status < 200 else "terminated;reason=noresource"
+    headers = [
+        ("Event", "refer"),
+        ("Subscription-State", state),
+        ("Content-Type", "message/sipfrag;version=2.0"),
+    ]
+    return headers, f"SIP/2.0 {status} {reason}\r\n"

@@ -7,23 +7,20 @@ answered the flip.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
-from agents.sip.message import Request
-from agents.sip.ringcentral import AgentMessage
+from shared.errors import MediaError
 
 from .accounts import canonical
-from .legs import Ends, Leg, Place
-from .robots import Robot
 
 if TYPE_CHECKING:
     from .calls import Call
     from .phone_leg import PhoneLeg
 
-_FIRST_PLACE, _PLACES = 801, 99
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -61,29 +58,43 @@ _Done = dict[str, str] | None
 
 
 def _start_recording(call: "Call", leg: "PhoneLeg", _asked: _Asked) -> _Done:
-    far = call.other(leg)
-    # Between two phones the sound does not pass the service.
-    if not isinstance(far, Robot) or far.is_recorded:
+    # Between two phones the sound may pass the service by; then there is nothing to record.
+    if call.recording is not None or leg.party is None or call.other(leg) is None:
         return None
     call.recordings += 1
-    directory: Path = call.switch.settings.directory / "recordings"
-    far.record(directory / f"{call.call}-{call.recordings}.wav")
-    return {}
+    return {} if record(call) else None
 
 
 def _stop_recording(call: "Call", leg: "PhoneLeg", _asked: _Asked) -> _Done:
-    far = call.other(leg)
-    if not isinstance(far, Robot) or not far.is_recorded:
+    if call.recording is None or call.other(leg) is None:
         return None
-    far.record(None)
+    call.recording.stop()
     return {}
+
+
+def record(call: "Call") -> bool:
+    """Record all who talk in a call from now on; False if no recorder is free."""
+    switch, name = call.switch, f"{call.call}-{call.recordings}"
+
+    def ended() -> None:
+        call.recording = None
+        switch.ledger.record("RECORDING_ENDED", call=call.call, recording=name)
+
+    try:
+        call.recording = switch.recorders.record(call.room, name, switch.settings.max_recording, ended)
+    except MediaError as exc:
+        log.warning("recording.refused", call=call.call, reason=str(exc))
+    if call.recording is None:
+        return False
+    switch.ledger.record("RECORDING_STARTED", call=call.call, recording=name)
+    return True
 
 
 def _park(call: "Call", leg: "PhoneLeg", _asked: _Asked) -> _Done:
     far, lot = call.other(leg), call.switch.transfers.lot
-    if far is None or call.transfer is not None or (place := lot.park(far)) is None:
+    if far is None or call.transfer is not None or (place := lot.free_place()) is None:
         return None
-    call.release(far)
+    call.switch.transfers.park(call, far, place)
     return {"park extension": place}
 
 
@@ -104,56 +115,3 @@ _COMMANDS: dict[str, Callable[["Call", "PhoneLeg", _Asked], _Done]] = {
     "callpark": _park,
     "callflip": _flip,
 }
-
-
-class Lot:
-    """Who is parked, by the number of the place."""
-
-    def __init__(self) -> None:
-        self._parked: dict[str, Leg] = {}
-
-    def park(self, leg: Leg) -> str | None:
-        """Give an end a place, and be its call; None if none is free."""
-        numbers = (str(_FIRST_PLACE + number) for number in range(_PLACES))
-        place = next((number for number in numbers if number not in self._parked), None)
-        if place is not None:
-            self._parked[place] = leg
-            parked: Ends = _Parked(self, place)
-            leg.ends = parked
-        return place
-
-    def take(self, dialled: str) -> Leg | None:
-        """Return who is parked at ``*PLACE``, who is so no longer."""
-        return self._parked.pop(dialled[1:], None) if dialled.startswith("*") else None
-
-    def forget(self, place: str) -> None:
-        """Let a place be free: who was there has hung up."""
-        self._parked.pop(place, None)
-
-
-class _Parked:
-    """The call of an end that is parked: nothing can be done but to hang up."""
-
-    def __init__(self, lot: Lot, place: str) -> None:
-        self._lot, self._place = lot, place
-
-    def ringing(self, leg: Leg) -> None: ...
-
-    def answered(self, leg: Leg, sdp: str) -> None: ...
-
-    def refused(self, leg: Leg, status: int, reason: str) -> None: ...
-
-    def reoffered(self, leg: Leg, sdp: str) -> None:
-        leg.reanswer(491, "")
-
-    def reanswered(self, leg: Place, status: int, sdp: str) -> None: ...
-
-    def referred(self, leg: "PhoneLeg", request: Request, answer: Callable[[int], None]) -> None:
-        answer(491)
-
-    def commanded(self, leg: "PhoneLeg", message: AgentMessage) -> None: ...
-
-    def informed(self, leg: "PhoneLeg", body: str) -> None: ...
-
-    def ended(self, leg: Leg, reason: str) -> None:
-        self._lot.forget(self._place)

@@ -36,8 +36,13 @@ Transfers
     ``leg``, ``call`` and ``call_id`` are of the transferor in the original call, ``number`` is the target,
     ``other_call`` the call that the far end is in, or was to be; in a warm transfer that is at first the
     consultation, whose Call-Id is ``other_call_id``.
+    ``PARKED``: an end of ``call`` waits with music at the place ``number``.
+Recordings
+    ``RECORDING_STARTED`` and ``RECORDING_ENDED``, with the ``call``; ``recording`` is the name of the WAV
+    file in ``recordings/``, without its ending.
 Robots
-    ``ROBOT_MEDIA`` with ``state`` (``connecting``, ``connected``, ``failed``, ``closed``).
+    ``ROBOT_MEDIA`` with ``state``: how the sound of the phone is that it talks with (``connecting``,
+    ``connected``, ``failed``, ``closed``); a robot is always connected.
 """
 
 from collections.abc import Callable
@@ -74,6 +79,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     other_call_id: str | None = None
     ended_by: str | None = None
     number: str | None = None
+    recording: str | None = None
     state: str | None = None
     expires: float | None = None
     bindings: int | None = None

@@ -64,6 +64,8 @@ def settings_of(options: Options) -> SimulatorSettings:
         "domain": options.domain,
         "extensions": tuple(Extension.parse(text) for text in options.extensions) or None,
         "media_addresses": options.media_addresses or None,
+        "direct_media": options.direct_media or None,
+        "answer_at_once": options.answer_at_once or None,
     }
     values |= {name: value for name, value in given.items() if value is not None}
     return SimulatorSettings(directory=options.directory, **values)

@@ -33,7 +33,7 @@ def obey(call: "Call", leg: "PhoneLeg", message: AgentMessage) -> None:
             call.ring_robot("declined", DECLINED).hangs_up = True
         case Command.CLIENT_VOICEMAIL:
             call.divert("to voicemail")
-            call.ring_robot("voicemail", VOICEMAIL)
+            take_message(call)
         case Command.CLIENT_FORWARD:
             number = message.body.get("Phn", "")
             call.divert("forwarded")
@@ -42,8 +42,13 @@ def obey(call: "Call", leg: "PhoneLeg", message: AgentMessage) -> None:
             call.ring_longer()
         case Command.CLIENT_REPLY:
             call.divert("replied", tell=False)
-            robot = call.ring_robot("menu", MENU)
+            robot = call.ring_robot("menu", MENU, longest=call.switch.settings.max_voicemail)
             Menu(leg, robot, {"Phn": call.who.public_number, "Nm": call.who.name})
+
+
+def take_message(call: "Call") -> None:
+    """Let the caller leave a message, of bounded length."""
+    call.ring_robot("voicemail", VOICEMAIL, longest=call.switch.settings.max_voicemail)
 
 
 class Menu:

@@ -20,6 +20,8 @@ class Options:
     domain: str | None = None
     extensions: tuple[str, ...] = ()
     media_addresses: tuple[str, ...] = ()
+    direct_media: bool = False
+    answer_at_once: bool = False
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +57,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="an address of this machine for the sound of robots; may be repeated (default: 127.0.0.1)",
+        help="an address of this machine for sound; may be repeated (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--direct-media",
+        action="store_true",
+        help="phones send their sound to each other: no hold music, ringback or recording between them",
+    )
+    parser.add_argument(
+        "--answer-at-once",
+        action="store_true",
+        help="answer each caller before the callee does, with ringback, as the real service does",
     )
 
 
@@ -70,4 +82,6 @@ def read_options(given: argparse.Namespace) -> Options:
         domain=given.domain,
         extensions=tuple(given.extension),
         media_addresses=tuple(given.media_address),
+        direct_media=given.direct_media,
+        answer_at_once=given.answer_at_once,
     )

@@ -10,10 +10,12 @@ from agents.sip.message import make_response
 from agents.sip.reason import make_reason
 from agents.sip.ringcentral import Command
 from agents.sip.sessions import Sessions
-from shared.errors import ActionRefused
+from shared.errors import ActionRefused, SipError
 
-from .dialect import Caller, CallName, invitation
+from .dialect import Caller, CallName, refer_report
 from .legs import Ends
+from .sounding import SoundingLeg
+from .sounds import Anchored
 from .views import LegView
 
 if TYPE_CHECKING:
@@ -30,63 +32,112 @@ ANSWERED_ELSEWHERE = "answered elsewhere"
 _GONE = frozenset({404, 481})
 
 
-class PhoneLeg:
-    """The end of a call that a phone has. Its phone makes a caller's, :func:`ring_phone` a callee's."""
+class PhoneLeg(SoundingLeg):
+    """The end of a call that a phone has. Its phone makes a caller's, and a call a callee's."""
 
     def __init__(
-        self, phone: "Phone", session_id: str, sip_call_id: str, call_id: CallName, *, is_caller: bool
+        self,
+        phone: "Phone",
+        call_id: CallName,
+        *,
+        is_caller: bool,
+        session_id: str = "",
+        sip_call_id: str = "",
     ) -> None:
-        self.phone, self.session_id, self.sip_call_id = phone, session_id, sip_call_id
+        super().__init__(
+            phone.exchange.board,
+            phone.exchange.settings,
+            changed=lambda: self._tell(lambda ends: ends.sounds(self)),
+            pressed=lambda key: self._tell(lambda ends: ends.pressed(self, key)),
+        )
+        self.ends: Ends | None = None
+        self.phone, self.session_id = phone, session_id
+        self.sip_call_id = sip_call_id or phone.exchange.new_id()
         self.call_id = call_id
         self.is_caller = is_caller
-        self.name = f"{phone.extension}-{session_id[:6]}"
+        self.name = f"{phone.extension}-{(session_id or phone.exchange.new_id())[:6]}"
         self.call_name: str | None = None
         self.number = phone.extension
+        self.who = Caller("", "")
+        """Who calls, as a callee's phone sees it."""
+
         self.state = "ringing"
-        self.held = False
+        self.holds = False
         self.adrift_until: float | None = None
-        self.ends: Ends | None = None
         self._waiting: dict[str, Callable[[], None]] = {}  # request id -> what follows its answer
         self._over: list[Callable[[], None]] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             sip.SessionProgress: self._progressed,
             sip.SessionAnswered: self._answered,
+            sip.SessionConfirmed: self._confirmed,
             sip.SessionEnded: self._ended,
             sip.ReinviteReceived: self._reoffered,
+            sip.ReinviteConfirmed: self._confirmed,
             sip.ReinviteDone: self._reanswered,
             sip.DialogRequestReceived: self._requested,
             sip.DialogRequestDone: self._asked,
         }
 
+    async def rename(self, call_id: CallName) -> None:
+        """Let its phone know the call by another name from now on: a re-INVITE of the same sound.
+
+        Raises:
+            CallFailed: The phone does not want that.
+        """
+        self.call_id = call_id
+        if isinstance(self.sound, Anchored):
+            await self.sound.line.meet(await self.ask(self.sound.line.again()))
+
     # -- what the call wants; see Leg
 
-    def ring(self, offer: str) -> None:
-        """Do nothing: :func:`ring_phone` has sent the INVITE."""
+    def ring(self) -> None:
+        """Send the INVITE, as soon as there is something to offer."""
+        (self.sound or self.sound_here()).offer(self._invite)
 
-    def progress(self) -> None:
-        """Send 183 with the call's names."""
-        self._do(
-            lambda now: self._sessions.progress(self.session_id, 183, now, headers=[self.call_id.api_ids(1)])
-        )
+    def progress(self, then: Callable[[], None]) -> None:
+        """Send 183 with the call's names, and with what is heard until the answer."""
+        sound = self.sound or self.sound_here()
 
-    def answer(self, sdp: str) -> None:
+        def described(status: int, sdp: str) -> None:
+            headers = [self.call_id.api_ids(self.place)]
+            self._do(lambda now: self._sessions.progress(self.session_id, 183, now, sdp=sdp, headers=headers))
+            if status < 300:
+                then()
+            else:
+                self._fail(status)
+
+        sound.early(self.offered, described)
+
+    def answer(self) -> None:
         """Send 200."""
-        self.state = "answered"
-        headers = [self.call_id.api_ids(1)]
-        self._do(lambda now: self._sessions.answer(self.session_id, sdp, now, headers=headers))
+        sound = self.sound or self.sound_here()
+
+        def described(status: int, sdp: str) -> None:
+            if self.state != "ringing":
+                return
+            if status >= 300:
+                self._fail(status)
+                return
+            self.state = "answered"
+            headers = [self.call_id.api_ids(self.place)]
+            self._do(lambda now: self._sessions.answer(self.session_id, sdp, now, headers=headers))
+
+        sound.final(self.offered, described)
 
     def reject(self, status: int, reason: str) -> None:
         """Send a final failure; its reason phrase is the standard one, which the SDKs compare."""
         log.info("leg.rejected", leg=self.name, status=status, reason=reason)
         self.state = "ended"
+        self.close_sound()
         self._do(lambda now: self._sessions.reject(self.session_id, status, now))
 
     def reoffer(self, sdp: str) -> None:
-        """Send a re-INVITE; one that cannot be sent fails at once."""
+        """Send a re-INVITE, with the call's names; one that cannot be sent fails at once."""
+        headers = [self.call_id.api_ids(self.place)]
         if self.phone.flow is None or not self._do(
-            lambda now: self._sessions.reinvite(self.session_id, sdp, now)
+            lambda now: self._sessions.reinvite(self.session_id, sdp, now, headers=headers)
         ):
-            self._tell(lambda ends: ends.reanswered(self, 480, ""))
+            self.reoffer_done(480, "")
 
     def reanswer(self, status: int, sdp: str) -> None:
         """Answer the phone's re-INVITE."""
@@ -103,6 +154,11 @@ class PhoneLeg:
         headers = [make_reason(200, "Call completed elsewhere")] if elsewhere else []
         self.state = "ended"
         self.adrift_until = None
+        self.close_sound()
+        if self.session_id:
+            self._hang_up(headers)
+
+    def _hang_up(self, headers: list[tuple[str, str]]) -> None:
         self._do(lambda now: self._sessions.hangup(self.session_id, now, headers=headers, status=480))
 
     def inform(self, body: str) -> None:
@@ -129,13 +185,7 @@ class PhoneLeg:
 
         Where the phone cannot be told, or does not answer, ``then`` is called all the same.
         """
-        progress = "active;expires=60" if status < 200 else "terminated;reason=noresource"
-        headers = [
-            ("Event", "refer"),
-            ("Subscription-State", progress),
-            ("Content-Type", "message/sipfrag;version=2.0"),
-        ]
-        body = f"SIP/2.0 {status} {reason}\r\n"
+        headers, body = refer_report(status, reason)
 
         def send(now: float) -> None:
             request_id = self._sessions.request_in_dialog(
@@ -179,7 +229,7 @@ class PhoneLeg:
             owner=self.phone.instance_id,
             state=self.state,
             call_id=self.sip_call_id,
-            held=self.held,
+            held=self.holds,
             adrift=self.adrift_until is not None,
         )
 
@@ -220,10 +270,17 @@ class PhoneLeg:
 
     def _answered(self, event: sip.SessionAnswered) -> None:
         self.state = "answered"
-        self._tell(lambda ends: ends.answered(self, event.sdp))
+        if self.sound is not None:
+            self.sound.met(event.sdp, self._unusable)
+        self._tell(lambda ends: ends.answered(self))
+
+    def _confirmed(self, event: sip.SessionConfirmed | sip.ReinviteConfirmed) -> None:
+        if event.sdp and self.sound is not None:  # the answer to an offer of ours in a 200
+            self.sound.met(event.sdp, self._unusable)
 
     def _ended(self, event: sip.SessionEnded) -> None:
         was, self.state, self.adrift_until = self.state, "ended", None
+        self.close_sound()
         self.phone.legs.pop(self.session_id, None)
         over, self._over = self._over, []
         for then in over:
@@ -240,13 +297,17 @@ class PhoneLeg:
 
     def _reoffered(self, event: sip.ReinviteReceived) -> None:
         held = event.direction in ("sendonly", "inactive")
-        if held != self.held:
-            self.held = held
+        if held != self.holds:
+            self.holds = held
             self._record("LEG_HELD" if held else "LEG_UNHELD")
-        self._tell(lambda ends: ends.reoffered(self, event.sdp))
+        self._tell(lambda ends: ends.sounds(self))
+        if self.sound is not None:
+            self.sound.reoffered(event.sdp, self.reanswer)
+        else:
+            self.reanswer(488, "")
 
     def _reanswered(self, event: sip.ReinviteDone) -> None:
-        self._tell(lambda ends: ends.reanswered(self, event.status, event.sdp))
+        self.reoffer_done(event.status, event.sdp)
 
     def _requested(self, event: sip.DialogRequestReceived) -> None:
         request = event.request
@@ -273,6 +334,40 @@ class PhoneLeg:
     # -- the parts
 
     @property
+    def place(self) -> int:
+        """Its number among the parties of the call: 1 is the caller."""
+        return 1 if self.is_caller else 2
+
+    def _invite(self, status: int, offer: str) -> None:
+        """Send a called phone the INVITE, unless the call has changed its mind meanwhile."""
+        if self.state == "ended":
+            return
+        try:
+            if status >= 300:
+                raise SipError("there is no sound to offer")
+            self.session_id = self.phone.invite(self.call_id, self.who, offer, self.sip_call_id)
+        except SipError as exc:
+            log.warning("leg.not_offered", leg=self.name, reason=exc.reason)
+            self.state = "ended"
+            self.close_sound()
+            self._tell(lambda ends: ends.refused(self, 488, "it cannot be offered"))
+            return
+        self.phone.legs[self.session_id] = self
+
+    def _unusable(self, reason: str) -> None:
+        """End it: the phone has answered with what cannot be heard."""
+        if self.state != "ended":
+            log.warning("leg.unusable", leg=self.name, reason=reason)
+            self.end("no usable sound")
+            self._tell(lambda ends: ends.ended(self, "no usable sound"))
+
+    def _fail(self, status: int) -> None:
+        """Refuse a caller whose offer cannot be used."""
+        if self.state == "ringing":
+            self.reject(status, "its offer cannot be used")
+            self._tell(lambda ends: ends.ended(self, f"{status} its offer cannot be used"))
+
+    @property
     def _sessions(self) -> Sessions:
         return self.phone.sessions
 
@@ -294,29 +389,3 @@ class PhoneLeg:
     def _record(self, event: str, **facts: Any) -> None:
         facts |= {"leg": self.name, "call": self.call_name, "call_id": self.sip_call_id}
         self.phone.exchange.record(event, **self.phone.facts(), **facts)
-
-
-def ring_phone(phone: "Phone", name: CallName, caller: Caller, offer: str) -> PhoneLeg:
-    """Send a phone the INVITE of a call, and return the leg that it makes.
-
-    Raises:
-        SipError: If the offer or the caller's name cannot be written into a message.
-    """
-    exchange = phone.exchange
-    from_, to, headers = invitation(
-        name, caller, phone.subscriber, domain=exchange.domain, request_id=f"{{{exchange.new_id().upper()}}}"
-    )
-    sip_call_id = exchange.new_id()
-    session_id = phone.sessions.invite(
-        str(phone.contact),
-        from_=from_,
-        to=to,
-        sdp=offer,
-        now=exchange.now(),
-        headers=headers,
-        call_id=sip_call_id,
-    )
-    leg = PhoneLeg(phone, session_id, sip_call_id, name, is_caller=False)
-    phone.legs[session_id] = leg
-    exchange.changed(phone)
-    return leg

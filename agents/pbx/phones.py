@@ -24,11 +24,13 @@ from agents.sip.transaction import RequestReceived, ResponseReceived, Send, Time
 from shared.errors import SipError
 
 from .accounts import NumberPlan, Subscriber
-from .dialect import Caller, CallName, agent_message, has_to_tag
+from .dialect import Caller, CallName, agent_message, has_to_tag, invitation
 from .gate import Gate, Refusal, Verdict
 from .legs import Ends, Leg
+from .media.board import Board
 from .phone_leg import PhoneLeg
 from .registrar import Binding
+from .settings import SimulatorSettings
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -44,6 +46,8 @@ class Exchange(Protocol):
     plan: NumberPlan
     gate: Gate
     flow_grace: float
+    board: Board
+    settings: SimulatorSettings
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -66,7 +70,7 @@ class Exchange(Protocol):
     def changed(self, phone: "Phone") -> None:
         """Note that a phone has effects to drain."""
 
-    def place(self, caller: Leg, dialled: str, sdp: str, who: Caller, name: CallName) -> Ends:
+    def place(self, caller: Leg, dialled: str, who: Caller, name: CallName) -> Ends:
         """Start a call from ``caller`` to the number ``dialled``."""
 
 
@@ -163,6 +167,28 @@ class Phone:
                 self._answered(effect)
             elif leg := self.legs.get(effect.session_id):
                 leg.happened(effect)
+
+    def invite(self, name: CallName, caller: Caller, offer: str, sip_call_id: str) -> str:
+        """Send it the INVITE of a call, and return the session's id.
+
+        Raises:
+            SipError: If the offer or the caller's name cannot be written into a message.
+        """
+        exchange = self.exchange
+        request_id = f"{{{exchange.new_id().upper()}}}"
+        from_, to, headers = invitation(
+            name, caller, self.subscriber, domain=exchange.domain, request_id=request_id
+        )
+        exchange.changed(self)
+        return self.sessions.invite(
+            str(self.contact),
+            from_=from_,
+            to=to,
+            sdp=offer,
+            now=exchange.now(),
+            headers=headers,
+            call_id=sip_call_id,
+        )
 
     def tell(
         self,
@@ -279,10 +305,11 @@ class Phone:
     def _place(self, event: sip.InviteReceived, dialled: str) -> None:
         request = event.request
         name = CallName(self.exchange.new_id())
-        leg = PhoneLeg(self, event.session_id, request.call_id, name, is_caller=True)
+        leg = PhoneLeg(self, name, is_caller=True, session_id=event.session_id, sip_call_id=request.call_id)
+        leg.offered = event.sdp
         self.legs[event.session_id] = leg
         leg.number = self.subscriber.extension.direct_number
-        leg.ends = self.exchange.place(leg, dialled, event.sdp, self._caller_of(request), name)
+        leg.ends = self.exchange.place(leg, dialled, self._caller_of(request), name)
 
     def _caller_of(self, request: Request) -> Caller:
         """Return whom the callee shall see: the asserted number if it is one, else the direct number."""

@@ -1,7 +1,7 @@
-"""Robots: callers and callees with real sound, that play one WAV file and record what they hear into another.
+"""Robots: callers and callees that play one WAV file and record what they hear into another.
 
-A robot is a :class:`~agents.pbx.legs.Leg` whose other side is a media session in this process. Media code is
-imported when the first robot needs it: it is large, and the service must listen at once.
+A robot is a :class:`~agents.pbx.legs.Leg` whose mouth and ears are at the board of the service: it needs no
+connection, and is heard as soon as whoever talks with it has one.
 """
 
 import asyncio
@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from shared.errors import ActionRefused, MediaError, SharedlineError
+from shared.errors import ActionRefused, SharedlineError
 
-from .ears import Ear, Mouth
+from .ears import Head
 from .ledger import Ledger
 from .legs import Ends
+from .media.board import Board
+from .media.recorder import Nowhere, Recorders
 from .settings import SimulatorSettings
 from .views import LegView, RobotState, RobotView
 
 if TYPE_CHECKING:
     from agents.media.base import MediaState
-    from agents.media.webrtc import WebRtcSession
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -43,21 +44,21 @@ class Robot:
         calls: bool,
         play: Path,
         recording: Path,
-        settings: SimulatorSettings,
-        ledger: Ledger,
-        changed: Callable[[], None],
+        longest: float | None,
+        stage: "Stage",
     ) -> None:
         self.name = robot
         self.number = number
         self.state: RobotState = "calling" if calls else "ringing"
-        self.media_state = "new"
+        self.media_state: MediaState = "new"
+        self.holds = False
+        self.held = False
+        """Whether the other end holds it."""
+
         self.ends: Ends | None = None
         self._calls, self._play, self._recording = calls, play, recording
-        self._settings, self._ledger, self._changed = settings, ledger, changed
-        self._source: Mouth | None = None
-        self._sink: Ear | None = None
-        self._media: WebRtcSession | None = None
-        self._held = False
+        self._longest, self._stage = longest, stage
+        self._head: Head | None = None
         self.on_key: Callable[[str], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.hangs_up = False
@@ -69,59 +70,75 @@ class Robot:
         self._reason = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def offer(self) -> str:
-        """Return an offer of a new connection for its sound: of a robot that calls, or is to move.
+    @property
+    def party(self) -> Head | None:
+        """Its mouth and ears."""
+        return self._head
+
+    def open(self) -> None:
+        """Open its files.
 
         Raises:
-            MediaError: If the WAV file is none, or the call is over.
+            MediaError: If what it is to play is no WAV file, or its recording cannot be written.
         """
-        await self._drop_failed()
-        return await self._session().offer()
+        from agents.media.files import WavSource
 
-    async def meet(self, sdp: str) -> None:
-        """Talk with whoever answered the newest :meth:`offer`; the recording goes on."""
-        await self._session().apply(sdp)
-        self._hold(False)
+        if self._head is None:
+            longest = self._longest or self._stage.settings.max_recording
+            sink = self._stage.recorders.sink(self._recording, longest) or Nowhere()
+            self._head = Head(
+                self._stage.board, lambda: WavSource(self._play, on_end=self._said), sink, self._key_pressed
+            )
+            if self._longest is not None:
+                sink.on_full = self.leave
 
     def greet(self) -> None:
         """Say its text again, to somebody who has not heard it."""
-        if self._source is not None and self.state != "ended":
-            self._source.start_over()
+        if self._head is not None and self.state != "ended":
+            self._head.mouth.start_over()
 
-    def ring(self, offer: str) -> None:
+    def ring(self) -> None:
         """Answer, a moment later."""
-        self._spawn(self._pick_up(offer))
+        self._spawn(self._pick_up())
 
-    def progress(self) -> None:
+    def progress(self, then: Callable[[], None]) -> None:
         """Note that the called phones are being called."""
         self._become("ringing")
+        then()
 
-    def answer(self, sdp: str) -> None:
-        """Start the sound of a robot that called."""
+    def answer(self) -> None:
+        """Talk, as a robot that called."""
         self._become("answered")
-        self._spawn(self._apply(sdp))
 
     def reject(self, status: int, reason: str) -> None:
         """Give up."""
         self._status = status
         self.end(reason)
 
-    def reoffer(self, sdp: str) -> None:
-        """Follow the far end to another direction, or to another process."""
-        self._spawn(self._reanswer(sdp))
-
-    def reanswer(self, status: int, sdp: str) -> None:
-        """Do nothing: a robot wants no change."""
+    def partner_is(self, state: "MediaState", *, holds: bool) -> None:
+        """Begin to listen when the other end's sound is connected; be held, or not any more."""
+        if self.state == "ended":
+            return
+        if state == "connected" and self._head is not None:
+            self._head.listen()
+        if state != self.media_state:
+            self._media_is(state)
+        if holds != self.held:
+            self.held = holds
+            self._stage.changed()
 
     def end(self, reason: str) -> None:
         """Stop the sound and finish the recording."""
         if self.state != "ended":
             self._reason = reason
             self._over.set()
+            if self.media_state != "new":
+                self._media_is("closed")
             self._become("ended")
+            if self._head is not None:
+                self._head.close()
             if self.on_end is not None:
                 self.on_end()
-            self._spawn(self.close())
 
     def hang_up(self) -> None:
         """Hang up, as by control.
@@ -144,29 +161,7 @@ class Robot:
     def say(self, play: Path) -> None:
         """Play another file from now on."""
         self._play = play
-        if self._source is not None:
-            self._source.start_over()
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether its call is being recorded."""
-        return self._sink is not None and self._sink.is_recorded
-
-    def record(self, path: Path | None) -> None:
-        """Record both ways of its call into a WAV file from now on; None ends that."""
-        from agents.media.files import WavSink
-
-        if self._sink is not None:
-            self._sink.record(WavSink(path) if path is not None else None)
-
-    async def close(self) -> None:
-        """Release media and files; harmless twice."""
-        media, self._media = self._media, None
-        if media is not None:
-            await media.close()
-        for end in (self._source, self._sink):
-            if end is not None:
-                end.finish()
+        self.greet()
 
     async def drained(self) -> None:
         """Wait until what was begun is done."""
@@ -180,7 +175,7 @@ class Robot:
             number=self.number,
             owner=self.name,
             state=self.state,
-            held=self._held,
+            held=self.held,
         )
 
     def robot_view(self) -> RobotView:
@@ -192,92 +187,41 @@ class Robot:
             number=self.number,
             state=self.state,
             media=self.media_state,
-            held=self._held,
+            held=self.held,
             keys=self._keys,
             recording=str(self._recording),
-            seconds=self._sink.seconds if self._sink else 0.0,
+            seconds=self._head.seconds if self._head else 0.0,
             status=self._status,
             reason=self._reason,
         )
 
-    async def _pick_up(self, offer: str) -> None:
-        if not self._settings.answer_at_once:
+    async def _pick_up(self) -> None:
+        if not self._stage.settings.answer_at_once:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.robot_answer_delay):
+                async with asyncio.timeout(self._stage.settings.robot_answer_delay):
                     await self._over.wait()
         if self._live_ends() is None:
             return
-        sdp = await self._session().answer(offer)
+        self.open()
         ends = self._live_ends()
         if ends is not None:
             self._become("answered")
-            ends.answered(self, sdp)
-
-    async def _apply(self, sdp: str) -> None:
-        if self._media is not None:
-            await self._media.apply(sdp)
-
-    async def _reanswer(self, sdp: str) -> None:
-        from agents.sip.sdp import direction_of
-
-        await self._drop_failed()
-        try:
-            answer = await self._session().answer(sdp)
-        except SharedlineError as exc:
-            log.warning("robot.reoffer_refused", robot=self.name, reason=str(exc))
-            answer = ""
-        ends = self._live_ends()
-        if ends is None:
-            return
-        if answer:
-            self._hold(direction_of(sdp) in ("sendonly", "inactive"))
-        ends.reanswered(self, 200 if answer else 488, answer)
-
-    async def _drop_failed(self) -> None:
-        """Make room: a failed connection is final, and a call that goes on gets a new one, same sound."""
-        if self._media is not None and self._media.state in ("failed", "closed"):
-            await self._media.close()
-            self._media = None
+            ends.answered(self)
 
     def _live_ends(self) -> Ends | None:
         """Return the call, unless it is over: while we waited, the world went on."""
         return None if self.state == "ended" else self.ends
 
-    def _hold(self, held: bool) -> None:
-        if held != self._held:
-            self._held = held
-            if self._sink is not None:
-                self._sink.hears = not held
-            self._changed()
-
-    def _session(self) -> "WebRtcSession":
-        if self.state == "ended":
-            raise MediaError(f"robot {self.name} has no call any more")
-        from agents.media.files import WavSink, WavSource
-        from agents.media.webrtc import WebRtcSession
-
-        if self._source is None or self._sink is None:
-            self._source = Mouth(lambda: WavSource(self._play, on_end=self._said))
-            self._sink = Ear(WavSink(self._recording), self._source)
-        if self._media is None:
-            self._media = WebRtcSession(
-                self._source,
-                self._sink,
-                addresses=self._settings.media_addresses,
-                on_state=self._media_changed,
-                on_tone=self._key_pressed,
-                dead_after=self._settings.flow_grace,
-            )
-        return self._media
-
-    def _media_changed(self, state: "MediaState") -> None:
+    def _media_is(self, state: "MediaState") -> None:
         self.media_state = state
-        self._ledger.record("ROBOT_MEDIA", leg=self.name, number=self.number, state=state)
-        self._changed()
+        self._stage.ledger.record("ROBOT_MEDIA", leg=self.name, number=self.number, state=state)
+        self._stage.changed()
 
     def _key_pressed(self, key: str) -> None:
         self._keys += key
-        self._changed()
+        self._stage.changed()
+        if self.ends is not None:
+            self.ends.pressed(self, key)
         if self.on_key is not None:
             self.on_key(key)
 
@@ -288,7 +232,7 @@ class Robot:
     def _become(self, state: RobotState) -> None:
         if _ORDER.index(state) > _ORDER.index(self.state):
             self.state = state
-            self._changed()
+            self._stage.changed()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guard(work), name=f"robot {self.name}")
@@ -317,21 +261,40 @@ class Robot:
                 self.ends.ended(self, reason)
 
 
+class Stage:
+    """Where all sound of the service is played and recorded."""
+
+    def __init__(self, settings: SimulatorSettings, ledger: Ledger) -> None:
+        self.settings, self.ledger, self.board = settings, ledger, Board()
+        directory = settings.directory / "recordings"
+        self.recorders = Recorders(self.board, directory, most=settings.max_recorders)
+        self.change = asyncio.Event()
+
+    def changed(self) -> None:
+        """Wake whoever waits for a change of a robot."""
+        change, self.change = self.change, asyncio.Event()
+        change.set()
+
+
 class Robots:
     """All robots of the service: those in calls, and the latest that were."""
 
-    def __init__(self, settings: SimulatorSettings, ledger: Ledger) -> None:
-        self._settings, self._ledger = settings, ledger
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
         self._robots: dict[str, Robot] = {}
-        self._change = asyncio.Event()
-        self._directory = settings.directory / "recordings"
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._directory = stage.recorders.directory
         # Recordings of earlier runs stay.
         taken = [int(path.stem) for path in self._directory.glob("*.wav") if path.stem.isdecimal()]
         self._count = max(taken, default=0)
 
-    def make(self, number: str, *, calls: bool, play: Path | None = None) -> Robot:
-        """Return a new robot; its sound is by default the greeting of a caller, the farewell of a callee."""
+    def make(
+        self, number: str, *, calls: bool, play: Path | None = None, longest: float | None = None
+    ) -> Robot:
+        """Return a new robot; its sound is by default the greeting of a caller, the farewell of a callee.
+
+        ``longest``: after recording so many seconds it hangs up; without, it stays, and records no more after
+        an hour.
+        """
         self._count += 1
         self._forget()
         robot = Robot(
@@ -340,9 +303,8 @@ class Robots:
             calls=calls,
             play=play or SOUNDS / ("greeting.wav" if calls else "farewell.wav"),
             recording=self._directory / f"{self._count}.wav",
-            settings=self._settings,
-            ledger=self._ledger,
-            changed=self._changed,
+            longest=longest,
+            stage=self._stage,
         )
         self._robots[robot.name] = robot
         return robot
@@ -367,8 +329,7 @@ class Robots:
         try:
             async with asyncio.timeout(within):
                 while _ORDER.index(found.state) < wanted:
-                    change = self._change
-                    await change.wait()
+                    await self._stage.change.wait()
         except TimeoutError:
             pass
         return found
@@ -379,10 +340,6 @@ class Robots:
             robot.end("service stopped")
         for robot in self.all():
             await robot.drained()
-
-    def _changed(self) -> None:
-        change, self._change = self._change, asyncio.Event()
-        change.set()
 
     def _forget(self) -> None:
         ended = [robot.name for robot in self.all() if robot.state == "ended"]

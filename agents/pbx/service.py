@@ -42,7 +42,7 @@ from .phonebook import PhoneBook
 from .phones import Phone
 from .registrar import Limits, Registrar
 from .restarts import Restarts
-from .robots import Robots
+from .robots import Robots, Stage
 from .server import FlowServer
 from .settings import SimulatorSettings
 from .transfers import Transfers
@@ -73,7 +73,8 @@ class Simulator:
         limits = Limits(settings.expiry, settings.min_expiry, settings.max_instances)
         self.registrar = Registrar(settings.domain, self.plan, self.gate, self.new_id, limits)
         self.server = FlowServer(settings, server_context(settings.directory, host=settings.host), self)
-        self.robots = Robots(settings, self.ledger)
+        stage = Stage(settings, self.ledger)
+        self.board, self.recorders, self.robots = stage.board, stage.recorders, Robots(stage)
         self.transfers = Transfers(self)
         self.desk = Desk(self)
         self.control: ControlServer | None = None
@@ -118,7 +119,7 @@ class Simulator:
         await self.control.start()
         self.ledger.record("SERVICE_STARTED", number=str(self.wss_port))
         # A robot's first call should not wait for imports, nor should listening.
-        self._spawn(asyncio.to_thread(importlib.import_module, "agents.media.webrtc"))
+        self._spawn(asyncio.to_thread(importlib.import_module, "agents.pbx.media.line"))
 
     async def stop(self) -> None:
         """End calls, robots and connections, and finish their files."""
@@ -129,6 +130,7 @@ class Simulator:
         self.phones.pump()
         await self.transfers.close()
         await self.robots.close()
+        await self.board.close()
         await self.server.close()
         for http in (self.control, self.rest):
             if http is not None:
@@ -269,20 +271,13 @@ class Simulator:
         return self.pace.later(delay, action)
 
     def place(
-        self,
-        caller: Leg,
-        dialled: str,
-        sdp: str,
-        who: Caller,
-        name: CallName,
-        *,
-        answer_after: int | None = None,
+        self, caller: Leg, dialled: str, who: Caller, name: CallName, *, answer_after: int | None = None
     ) -> Call:
         """Start a call. ``answer_after``: called phones are to answer by themselves, after milliseconds."""
         queue = self.plan.queue(self.plan.route(dialled).number)
         who = replace(who, queue=queue.name if queue is not None else "", answer_after=answer_after)
         call = self.make_call(caller, who, name)
-        call.start(dialled, sdp)
+        call.start(dialled)
         return call
 
     def make_call(self, caller: Leg, who: Caller, name: CallName) -> Call:

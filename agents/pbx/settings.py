@@ -129,14 +129,27 @@ class SimulatorSettings:
     """How long after the caller's 183 the callee's phones get their INVITE (the real service: about 0.3)."""
 
     answer_at_once: bool = False
-    """A robot that is called is answered with the 183, as the real service answers every call; else after
-    ``robot_answer_delay``."""
+    """The caller gets 200 right after the 183, and hears ringback then, as at the real service; else when the
+    callee answers. A robot then answers at once, too, and not after ``robot_answer_delay``."""
 
     robot_answer_delay: float = 0.2
 
     media_addresses: tuple[str, ...] | None = ("127.0.0.1",)
-    """Addresses of this machine on which robots send and receive sound; None: all. Phones on this machine,
-    browsers among them, reach 127.0.0.1 whatever address they send from."""
+    """Addresses of this machine on which the service sends and receives sound; None: all. Phones on this
+    machine, browsers among them, reach 127.0.0.1 whatever address they send from."""
+
+    direct_media: bool = False
+    """Phones that call each other send their sound to each other, and what needs it at the service (music,
+    ringback, recording) is missing; else all sound passes the service."""
+
+    max_recording: float = 3600.0
+    """The longest recording of a call, and of what a robot hears."""
+
+    max_voicemail: float = 180.0
+    """The longest message; then the mailbox hangs up."""
+
+    max_recorders: int = 64
+    """How many files may be recorded at a time; a call in excess is not recorded."""
 
     idle_time: float = 30.0
     """A connection on which nobody is registered is closed when it has said nothing for so long."""

@@ -5,8 +5,7 @@ before. *Blind*: 202, NOTIFY 100, the target is called on the far end's behalf, 
 and if that was 2xx, BYE. *Warm* (with ``Replaces``): 202, NOTIFY 100, the two far ends are connected, BYE on
 the consultation, NOTIFY 200, BYE on the original. Whatever fails leaves the calls as they were.
 
-The two that are to talk need a connection of their own. A robot offers one, and the other end answers; for
-two phones the service is in between (:mod:`.bridge`).
+The sound of those who are to talk ends at the service, so that it is enough to let them into the same room.
 """
 
 import asyncio
@@ -19,11 +18,10 @@ from agents.sip.message import REASONS, Request
 from agents.sip.refer import ReferTo
 from shared.errors import CallFailed, SharedlineError, SipError
 
-from .bridge import Anchor, make_bridge
 from .calls import Call
 from .dialect import CallName
-from .infos import Lot
 from .legs import Leg
+from .parking import Lot, Parked
 from .phone_leg import PhoneLeg
 from .robots import Robot
 from .standin import StandIn
@@ -56,7 +54,7 @@ class Transfers:
 
     def __init__(self, service: "Simulator") -> None:
         self._service = service
-        self.lot = Lot()
+        self.lot = Lot(service.settings.park_first, service.settings.park_places)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()  # of them, those that wait for somebody
 
@@ -95,10 +93,6 @@ class Transfers:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def bridge(self, name: str) -> tuple[Anchor, Anchor]:
-        """Return the two ends of new sound through the service."""
-        return make_bridge(name, self._service.settings, self._start)
-
     def flip(self, call: Call, leg: PhoneLeg, far: Leg, target: str) -> None:
         """Have ``target`` talk with ``far`` when it answers; the phone of ``leg`` hangs up by itself."""
         facts = {"call": call.call, "leg": leg.name, "call_id": leg.sip_call_id, **leg.phone.facts()}
@@ -107,8 +101,17 @@ class Transfers:
         call.transfer = flip
         flip.task = self.spawn(flip.run())
 
+    def park(self, call: Call, leg: Leg, place: str) -> None:
+        """Move an end of a call to a place that is free, where it hears music."""
+        call.release(leg)
+        parked = self.lot.park(leg, place)
+        self._service.record("PARKED", call=call.call, leg=leg.name, number=place)
+        if isinstance(leg, PhoneLeg) and leg.party is None:
+            self.spawn(_play(leg, parked))
+
     async def close(self) -> None:
         """Give up what is under way, and wait until its sound is closed."""
+        self.lot.close()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,9 +123,6 @@ class Transfers:
             return None
         found = (leg for leg in legs if leg.is_dialog(named.call_id, named.to_tag, named.from_tag))
         return next(found, None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self.spawn(work)
 
 
 class Transfer:
@@ -142,8 +142,6 @@ class Transfer:
         self._service, self._transfers = service, transfers
         self._call, self._leg, self._far, self._refer = call, leg, far, refer
         self._facts = facts
-        self._bridge: tuple[Anchor, ...] = ()
-        self._has_moved = False
         self._ended: Call | None = None
 
     async def run(self) -> None:
@@ -175,15 +173,13 @@ class Transfer:
 
     async def _blind(self) -> None:
         call, far = self._call, self._far
-        near, beyond = (None, far) if isinstance(far, Robot) else self._bridge_for(far)
-        offer = await beyond.offer()
+        await call.anchor()
         stand_in = StandIn(far)
         name = CallName(self._service.new_id())
-        new = self._service.place(stand_in, self._refer.target, offer, call.party(far), name)
-        self._facts["other_call"], stand_in.ends = new.call, new
+        new = self._service.place(stand_in, self._refer.target, call.party(far), name)
+        self._facts["other_call"] = new.call
         try:
-            await self._meet(beyond, await stand_in.answered())
-            said = offer if near is None else await self._move(call, far, near)
+            await stand_in.answered()
             if new.far is None or new.is_over:
                 raise CallFailed(480, "the target has hung up")
         except BaseException:
@@ -191,8 +187,7 @@ class Transfer:
             raise
         call.transfer = None
         call.release(far)
-        new.take_caller(far, said)
-        self._anchor(new, new.far)
+        new.take_caller(far)
         await self._done(far, new.far)
 
     # -- warm
@@ -202,13 +197,13 @@ class Transfer:
         leg, consultation, target = self._consultation()
         self._facts |= {"other_call": consultation.call, "other_call_id": leg.sip_call_id}
         consultation.transfer = self
-        said, target_said = await self._connect(consultation, target)
+        await call.anchor()
+        await consultation.anchor()
         call.transfer = consultation.transfer = None
         call.release(far)
         consultation.release(target)
         new = self._service.make_call(far, call.party(far), CallName(self._service.new_id()))
-        new.join(target, said, target_said)
-        self._anchor(new, target)
+        new.join(target)
         self._facts["other_call"] = new.call
         consultation.hang_up("transferred")
         await _told(leg.when_over)
@@ -225,39 +220,7 @@ class Transfer:
             raise CallFailed(491, "Request Pending")
         return leg, call, target
 
-    async def _connect(self, consultation: Call, target: Leg) -> tuple[str, str]:
-        """Connect the two far ends; return what each said about its sound."""
-        far = self._far
-        if isinstance(far, Robot):
-            offer = await far.offer()
-            answer = await self._ask(consultation, target, offer)
-            await self._meet(far, answer)
-            return offer, answer
-        if isinstance(target, Robot):
-            offer = await target.offer()
-            answer = await self._ask(self._call, far, offer)
-            await self._meet(target, answer)
-            return answer, offer
-        near, beyond = self._bridge_for(far)
-        said = await self._move(self._call, far, near)
-        return said, await self._move(consultation, target, beyond)
-
     # -- the parts
-
-    def _bridge_for(self, leg: Leg) -> tuple[Anchor, Anchor]:
-        self._bridge = self._transfers.bridge(leg.name)
-        return self._bridge
-
-    async def _move(self, call: Call, leg: Leg, anchor: Anchor) -> str:
-        """Connect a phone with the service, and return what it said."""
-        answer = await self._ask(call, leg, await anchor.offer())
-        await self._meet(anchor, answer)
-        return answer
-
-    async def _meet(self, offerer: Robot | Anchor, answer: str) -> None:
-        # From here on the far end is, or may be, connected with somebody else than before.
-        self._has_moved = self._has_moved or offerer is self._far or offerer in self._bridge[:1]
-        await offerer.meet(answer)
 
     def _introduce(self, far: Leg, target: Leg) -> None:
         for leg, other in ((far, target), (target, far)):
@@ -265,27 +228,6 @@ class Transfer:
                 leg.introduce(other.number)
             elif isinstance(leg, Robot):
                 leg.greet()
-
-    async def _ask(self, call: Call, leg: Leg, offer: str) -> str:
-        """Offer an end a new place for its sound, and return its answer."""
-        answered: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-
-        def done(status: int, sdp: str) -> None:
-            if not answered.done():
-                answered.set_result((status, sdp))
-
-        call.renegotiate(leg, offer, done)
-        status, sdp = await answered
-        if status >= 300:
-            raise CallFailed(status, _phrase(status))
-        return sdp
-
-    def _anchor(self, call: Call, far: Leg) -> None:
-        """Let the service stand for the two ends of a call towards each other, if their sound passes it."""
-        for leg, anchor in zip((call.caller, far), self._bridge, strict=False):
-            anchor.ends, anchor.number = call, leg.number
-            call.anchors[leg.name] = anchor
-        self._bridge = ()
 
     async def _done(self, far: Leg, target: Leg) -> None:
         """Tell the transferor, hang up on it, and tell the two whom they talk with."""
@@ -295,16 +237,11 @@ class Transfer:
         self._call.hang_up("transferred")
 
     async def _give_up(self, status: int, reason: str) -> None:
-        for anchor in self._bridge:
-            anchor.end()
         for call in (self._call, *self._service.live_calls()):
             if call.transfer is self:
                 call.transfer = None
         self._service.record("TRANSFER_FAILED", status=status, reason=reason, **self._facts)
-        if self._has_moved:
-            self._call.hang_up("the far end's sound is lost")
-        else:
-            await self._notify(status, _phrase(status))
+        await self._notify(status, _phrase(status))
 
     async def _notify(self, status: int, reason: str) -> None:
         await _told(lambda then: self._leg.notify(status, reason, then))
@@ -318,6 +255,11 @@ class Flip(Transfer):
     async def _done(self, far: Leg, target: Leg) -> None:
         self._service.record("TRANSFERRED", **self._facts)
         self._introduce(far, target)
+
+
+async def _play(leg: PhoneLeg, parked: Parked) -> None:
+    await leg.anchor()
+    parked.seat()
 
 
 async def _told(ask: Callable[[Callable[[], None]], None]) -> None:

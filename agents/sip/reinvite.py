@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ActionRefused, SipError
 
 from .answer import UnacknowledgedAnswer
-from .context import SDP_TYPE, Context
+from .context import SDP_TYPE, Context, Pairs
 from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived
 from .message import Request, Response
 from .sdp import direction_of
@@ -30,7 +30,7 @@ class Renegotiation:
     def __init__(self, context: Context, session: "Session") -> None:
         self._context, self._session = context, session
         self._request: Request | None = None  # ours, not finally answered or waiting to be sent again
-        self._sdp = ""
+        self._sdp, self._headers = "", list[tuple[str, str]]()
         self._is_queued = False  # to be sent when our answer is acknowledged
         self._is_waiting = False  # after a 491: the peer's turn comes first
         self._attempts = self._glares = 0
@@ -38,11 +38,11 @@ class Renegotiation:
         self._incoming: tuple[TransactionKey, Request] | None = None  # the peer's, not answered
         self._answer: UnacknowledgedAnswer | None = None
 
-    def start(self, sdp: str, now: float) -> None:
+    def start(self, sdp: str, now: float, *, headers: Pairs = ()) -> None:
         """Offer ``sdp`` to the peer; :class:`ReinviteDone` tells the outcome."""
         if self._request is not None or self._incoming is not None or self._is_queued:
             raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
-        self._sdp, self._glares, self._ack = sdp, 0, None
+        self._sdp, self._headers, self._glares, self._ack = sdp, [*headers, SDP_TYPE], 0, None
         if self._answer is None and self._session.is_confirmed:
             self._send(now)
         else:
@@ -149,7 +149,7 @@ class Renegotiation:
 
     def _send(self, now: float) -> None:
         self._attempts, self._is_waiting, self._is_queued = 1, False, False
-        self._request = self._session.next_request("INVITE", headers=[SDP_TYPE], body=self._sdp)
+        self._request = self._session.next_request("INVITE", headers=self._headers, body=self._sdp)
         self._context.send_request(self._request, self._session.session_id, "reinvite", now)
 
     def _wait(self, now: float) -> None:

@@ -128,12 +128,12 @@ class Sessions:
         """End a call as its state demands: CANCEL, refusal with ``status``, or BYE."""
         self.session(session_id).hangup(now, headers=headers, status=status)
 
-    def reinvite(self, session_id: str, sdp: str, now: float) -> None:
+    def reinvite(self, session_id: str, sdp: str, now: float, *, headers: Pairs = ()) -> None:
         """Offer other sound in an established call; if our answer awaits its ACK, as soon as that is here."""
         session = self.session(session_id)
         if session.state is not SessionState.ANSWERED:
             session = self._established(session_id)
-        session.renegotiation.start(sdp, now)
+        session.renegotiation.start(sdp, now, headers=headers)
 
     def accept_reinvite(self, session_id: str, sdp: str, now: float) -> None:
         """Answer the peer's offer of other sound."""

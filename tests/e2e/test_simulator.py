@@ -523,7 +523,9 @@ def test_a_stopped_process_that_was_replaced_hears_nothing_more(tmp_path: Path) 
     assert [entry.flow for entry in of(entries, "BYE", direction="out")] == ["f2"]
 
 
-def test_a_continued_call_between_phones_is_offered_anew_to_the_far_one(tmp_path: Path) -> None:
+def test_a_continued_call_whose_sound_passes_by_the_service_is_offered_anew_to_the_far_phone(
+    tmp_path: Path,
+) -> None:
     async def story(simulator: Simulator) -> None:
         async with phone_of(simulator, "102") as bob:
             first = phone_of(simulator, instance_id="line")
@@ -565,7 +567,7 @@ def test_a_continued_call_between_phones_is_offered_anew_to_the_far_one(tmp_path
                 assert (await second.wait(ReinviteDone)).status == 480
             await first.silence()
 
-    simulate(tmp_path, story)
+    simulate(tmp_path, story, direct_media=True)
 
 
 def test_a_call_whose_phone_never_comes_back_ends_after_the_grace(tmp_path: Path) -> None:
