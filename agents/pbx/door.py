@@ -119,6 +119,8 @@ class Door:
                     self._make_room(exc)
                 return
             connection.setblocking(False)
+            # An answer is often two small frames: the second must not wait for the peer's ACK of the first.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._welcome(_Visitor(connection, str(address[0]), monotonic()))
 
     def _make_room(self, error: OSError) -> None:
