@@ -115,6 +115,8 @@ class RealAgent:
             bound.pop_all()
         self._estate = b""
         self._obituary = Obituary(self._process_died)
+        for window in office.seed.windows if office.seed is not None else ():
+            self._obituary.watch(window.instance, window.pid)  # it may die before we hear of it
         self._publish()
         self._line = SipLine(office.account, self, self._may_act)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")

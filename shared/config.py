@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lease_time: Seconds = 0.5
     """A leader that did not renew its lease for so long is passed over (stopped, hung, suspended)."""
 
-    presence_time: Seconds = 2.0
+    presence_time: Seconds = 1.8
     """A window that the leader did not hear for so long is gone, and so is a call whose sound it hosts."""
 
     action_time: Seconds = 5.0

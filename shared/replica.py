@@ -108,7 +108,7 @@ class Replica:
 
     def tick(self, now: float) -> list[Change]:
         """Let time pass: the state gets stale when nobody repeats it."""
-        if self.is_stale or now - self._heard_at < self._stale_after:
+        if self.is_stale or now < self._heard_at + self._stale_after:
             return []
         self.is_stale = True
         return [StalenessChanged(True)]

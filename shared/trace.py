@@ -126,7 +126,7 @@ class Trace:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Write that this window shows ``snapshot`` from now on."""
-        if self._fd is not None:
+        if self.is_on:
             self.write(
                 "SNAPSHOT",
                 epoch=snapshot.version.epoch,
@@ -140,7 +140,7 @@ class Trace:
 
     def asked(self, action_id: str, action: Action, wait: float) -> None:
         """Write that a program of this process wants ``action``, before anybody is asked."""
-        if self._fd is not None:
+        if self.is_on:
             self.write(
                 "ASKED",
                 action_id=action_id,
@@ -152,7 +152,7 @@ class Trace:
 
     def answered(self, action_id: str, reply: asyncio.Future[Done]) -> None:
         """Write what an action's caller is told, or that it stopped waiting (``given_up``)."""
-        if self._fd is None:
+        if not self.is_on:
             return
         facts: dict[str, object] = {"outcome": "given_up"}
         if reply.done() and not reply.cancelled():
@@ -167,7 +167,7 @@ class Trace:
 
     def resources(self, tasks: int) -> None:
         """Write what this process uses; ``tasks`` are those of the loop that asks."""
-        if self._fd is not None:
+        if self.is_on:
             self.write(
                 "RESOURCES",
                 memory_kb=_memory_kb(),

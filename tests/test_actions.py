@@ -277,12 +277,30 @@ def test_hanging_up_a_ringing_inbound_call_refuses_it() -> None:
     assert rig.sip[-1] == "603 INVITE"
 
 
-def test_a_hangup_without_a_connection_ends_the_call_here() -> None:
+def test_a_hangup_without_a_connection_ends_the_call_here_and_later_at_the_far_end() -> None:
     rig = Rig()
     call_id = answered_call(rig)
     rig.core.disconnected(Problem.UNREACHABLE, "cut off", rig.now)
-    assert isinstance(rig.do(Hangup(call_id=call_id)), Done)
+    request = rig.ask(Hangup(call_id=call_id))
+    rig.run()
+    assert rig.answer_to(request) is None
     assert rig.call().cause is Cause.HUNG_UP_HERE
+    rig.core.connected(rig.now)
+    rig.run()
+    assert isinstance(rig.answer_to(request), Done)
+    assert "BYE" in rig.sip
+    assert rig.far.live() == []
+
+
+def test_a_hangup_that_may_not_have_reached_the_far_end_is_not_acknowledged() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    request = rig.ask(Hangup(call_id=call_id))
+    rig.core.effects(rig.now)  # which are lost with the connection
+    rig.core.disconnected(Problem.UNREACHABLE, "cut off", rig.now)
+    rig.run()
+    assert rig.call().cause is Cause.HUNG_UP_HERE
+    assert rig.answer_to(request) is None, "nobody knows, and after its time whoever asked is told that"
 
 
 def test_the_far_ends_hangup_ends_the_call_for_all() -> None:

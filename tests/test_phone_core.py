@@ -117,7 +117,7 @@ def test_the_call_of_a_window_that_died_is_lost_and_the_far_end_told() -> None:
     assert any(isinstance(event, SessionEnded) for event in rig.far_events)
 
 
-def test_a_window_that_is_silent_for_two_seconds_is_gone_with_its_call() -> None:
+def test_a_window_that_is_silent_for_the_presence_time_is_gone_with_its_call() -> None:
     rig = Rig()
     answered(rig)
     rig.wait(1.0)

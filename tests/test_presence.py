@@ -1,5 +1,7 @@
 """Who is in the group: whoever is heard, until silent for too long."""
 
+import pytest
+
 from agents.phone.presence import Presence
 
 from .fakes import DESK, KIOSK, WALL
@@ -26,6 +28,16 @@ def test_a_window_is_shown_with_sound_only_while_its_media_host_is_attached() ->
     here.heard(WALL, 0.1)
     here.host_attached("wall", 0.1)  # although it told that it has no sound
     assert [window.media for window in here.windows()] == [True, False]
+
+
+@pytest.mark.parametrize("presence_time", [1.8, 2.0, 0.1])
+def test_a_window_is_silent_at_the_very_deadline_whatever_rounding_makes_of_it(presence_time: float) -> None:
+    for heard_at in (1000.1, 1000.3, 99999.7):
+        presence = Presence((), now=0.0, presence_time=presence_time)
+        presence.heard(DESK, heard_at)
+        deadline = presence.next_deadline()
+        assert deadline is not None
+        assert presence.silent(deadline) == [DESK.instance]
 
 
 def test_a_window_is_silent_after_the_presence_time_counted_from_the_last_word() -> None:

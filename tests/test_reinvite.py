@@ -139,7 +139,7 @@ def test_requests_without_an_answer_are_told_as_408() -> None:
     assert alice.take(DialogRequestDone).status == 408
     alice.core.hangup(call, pair.now)
     pair.wait(33)
-    assert alice.take(SessionEnded) == SessionEnded(call, "local_bye", None, "Request Timeout")
+    assert alice.take(SessionEnded) == SessionEnded(call, "local_bye", 408, "Request Timeout")
 
 
 def test_a_connection_that_is_lost_ends_a_reinvite_but_not_the_call() -> None:

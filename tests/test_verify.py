@@ -196,6 +196,12 @@ def test_an_acknowledged_hold_that_never_came_is_caught(run: Run) -> None:
     assert "unhold was acknowledged without effect" in run.breach("P2").text
 
 
+def test_to_hold_what_is_held_needs_no_effect(run: Run) -> None:
+    run.trace("kiosk", 106, "ASKED", action_id="a9", action="hold", call_id="c", wait=5.0)
+    run.trace("kiosk", 106.1, "ANSWERED", action_id="a9", outcome="done", call_id="c")
+    assert run.judge()["P2"].is_kept
+
+
 def test_an_answer_that_took_effect_twice_is_caught(run: Run) -> None:
     run.ledger(103.25, "CALL_ANSWERED", call="k1", leg="101-def", instance_id="line")
     assert "CALL_ANSWERED once more than asked for" in run.breach("P2").text

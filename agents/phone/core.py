@@ -303,7 +303,8 @@ class PhoneCore:
 
         So after a lost connection, too: the service sends what it has for us where it heard of us last.
         """
-        records, self._inherited = self._inherited, []
+        records, self._inherited = [*self._inherited, *self._term.goodbyes], []
+        self._term.goodbyes = []
         for record in records:
             with contextlib.suppress(ActionRefused):  # it has ended, or is being changed
                 if record.view.state.is_final:

@@ -54,7 +54,7 @@ class Presence:
 
     def silent(self, now: float) -> list[str]:
         """Return the windows that were not heard for too long."""
-        return [instance for instance, at in self._heard.items() if now - at >= self._presence_time]
+        return [instance for instance, at in self._heard.items() if now >= at + self._presence_time]
 
     def next_deadline(self) -> float | None:
         """Return when the first window is silent for too long, if nobody is heard until then."""

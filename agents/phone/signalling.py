@@ -174,6 +174,8 @@ class Signalling:
         if cause in (Cause.REJECTED, Cause.TIMEOUT) and record.view.answered_at is not None:
             cause = Cause.LOST  # the far end, or the way to it, does not know the call any more
         self._term.end_call(record, cause, now, status=event.status or 0, reason=event.reason)
+        if event.cause == "transport" or (event.cause == "local_bye" and event.status in (408, 503)):
+            record.hangups.clear()  # nobody knows whether the far end was told; whoever asked is told that
         self._term.settle_hangups(record, now)
         self._parts.transfers.ended(record, now)
         self._parts.ringing.ended(record, now)

@@ -14,6 +14,7 @@ from shared.messages import (
     Outcome,
     Refused,
     Registration,
+    RegistrationState,
     Request,
     Value,
 )
@@ -91,6 +92,7 @@ class Term:
         self.epoch, self.user_agent, self.new_id = epoch, user_agent, new_id
         self.calls, self.presence, self.outcomes = calls, presence, outcomes
         self.registration = Registration()
+        self.goodbyes: list[CallRecord] = []  # calls whose far end must be told that they are over
         self.effects: list[Effect] = []
         self.has_changed = True
         self._wall_offset = wall_offset
@@ -141,10 +143,12 @@ class Term:
         """End a live call from our side; windows see it at once, the service's answer settles the rest."""
         has_session = bool(record.session_id)
         self.end_call(record, cause, now)
-        if has_session:
-            self.user_agent.hangup(record.session_id, now)
-        else:
+        if not has_session:
             self.settle_hangups(record, now)
+        elif record.view.answered_at and self.registration.state is not RegistrationState.REGISTERED:
+            self.goodbyes.append(record)  # an answered call outlives a connection: said over the next one
+        else:
+            self.user_agent.hangup(record.session_id, now)
 
     def close_media(self, record: CallRecord) -> None:
         """Free the sound of a call at whichever window may have it."""

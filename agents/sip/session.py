@@ -171,7 +171,7 @@ class Session:
         if role == "invite":
             self.end("local_cancel" if self._wants_end and not is_transport else cause, status, reason, now)
         elif role == "bye":
-            self.end("local_bye", None, reason, now)
+            self.end("local_bye", status, reason, now)
         elif role == "reinvite":
             self.renegotiation.timed_out(status, reason, now)
         else:

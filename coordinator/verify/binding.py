@@ -1,15 +1,26 @@
 """P4: the registrar never holds more than one binding for the group, and holds one again in time."""
 
+from dataclasses import dataclass
+
 from .evidence import Effect, Evidence
 from .verdict import Breaches, Verdict, plural, undecided
 
 #: Seconds from the loss of a flow until the binding can be reached again: a lease that runs out (0.5 s), a
 #: promotion, a connection.
 FAILOVER_TIME = 2.0
-_OVER = ("BINDING_REMOVED", "SERVICE_STOPPED")
+_OVER = ("BINDING_ADDED", "BINDING_REPLACED", "BINDING_REMOVED")
 
 
-def judge(evidence: Evidence) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Nobody could be reached from ``lost`` until ``again``; None: until the ledger's end."""
+
+    lost: Effect
+    again: Effect | None
+    seconds: float
+
+
+def judge(evidence: Evidence, *, failover_time: float = FAILOVER_TIME) -> Verdict:
     """Judge each extension of the group by the ledger alone."""
     breaches = Breaches("P4")
     extensions = evidence.extensions
@@ -19,19 +30,22 @@ def judge(evidence: Evidence) -> Verdict:
     if not registers:
         return undecided("P4", "no ledger tells of a registration")
     gaps = [gap for extension in extensions for gap in _check(evidence, extension, breaches)]
-    longest = f", the longest {max(gaps) * 1000:.0f} ms" if gaps else ""
+    for gap in gaps:
+        if gap.seconds > failover_time:
+            proof = [gap.lost] if gap.again is None else [gap.lost, gap.again]
+            breaches.add(f"nobody could be reached for {gap.seconds:.2f} s", *proof)
+    longest = f", the longest {max(gap.seconds for gap in gaps) * 1000:.0f} ms" if gaps else ""
     return breaches.verdict(
         f"{plural(len(registers), 'registration')} by one instance id, never more than one binding, "
         f"{plural(len(gaps), 'time')} out of reach{longest}"
     )
 
 
-def _check(evidence: Evidence, extension: str, breaches: Breaches) -> list[float]:
-    entries = evidence.effects(extension=extension)
+def _check(evidence: Evidence, extension: str, breaches: Breaches) -> list[_Gap]:
     ids: dict[str, Effect] = {}
-    gaps, lost = [], None
-    end = evidence.ledger[-1].at
-    for effect in entries:
+    gaps: list[_Gap] = []
+    lost: Effect | None = None
+    for effect in evidence.effects(extension=extension):
         entry = effect.entry
         if (entry.bindings or 0) > 1:
             breaches.add(f"extension {extension} had {entry.bindings} bindings", effect)
@@ -39,27 +53,23 @@ def _check(evidence: Evidence, extension: str, breaches: Breaches) -> list[float
             ids.setdefault(entry.instance_id, effect)
         if entry.event in ("BINDING_UNREACHABLE", "BINDING_EXPIRED"):
             lost = lost or effect
-        elif lost is not None and entry.event in ("BINDING_ADDED", "BINDING_REPLACED", *_OVER):
-            gaps += _measure(evidence, lost, effect.at, effect, breaches)
+        elif lost is not None and entry.event in _OVER:
+            gaps += _measure(evidence, lost, effect)
             lost = None
     if lost is not None:
-        stopped = [effect.at for effect in evidence.effects("SERVICE_STOPPED")]
-        gaps += _measure(evidence, lost, min([end, *stopped]), None, breaches)
+        gaps += _measure(evidence, lost, None)
     if len(ids) > 1:
         breaches.add(f"extension {extension} registered as {len(ids)} instances", *ids.values())
     return gaps
 
 
-def _measure(
-    evidence: Evidence, lost: Effect, until: float, again: Effect | None, breaches: Breaches
-) -> list[float]:
+def _measure(evidence: Evidence, lost: Effect, again: Effect | None) -> list[_Gap]:
     """Return how long nobody could be reached, unless there was nobody."""
     if not _was_anybody_there(evidence, lost.at):
         return []
-    if until - lost.at > FAILOVER_TIME:
-        proof = [lost] if again is None else [lost, again]
-        breaches.add(f"nobody could be reached for {until - lost.at:.2f} s", *proof)
-    return [until - lost.at] if again is not None else []
+    stopped = [effect.at for effect in evidence.effects("SERVICE_STOPPED") if effect.at >= lost.at]
+    until = again.at if again is not None else min([evidence.ledger[-1].at, *stopped])
+    return [_Gap(lost, again, until - lost.at)]
 
 
 def _was_anybody_there(evidence: Evidence, at: float) -> bool:

@@ -40,7 +40,16 @@ def _check_loss(evidence: Evidence, story: CallStory, effects: list[Effect], bre
     step, view = loss
     ended = earliest(effects, "CALL_ENDED")
     was_over = ended is not None and ended.at <= step.at
-    if not was_over and evidence.is_living(view.media_host, step.at - _PRESENCE, step.at):
+    # A hang-up that died half-way leaves a call that is lost, as it was wanted to be.
+    was_over |= any(
+        asked.entry.call_id == story.call_id and asked.entry.action == "hangup" and asked.at <= step.at
+        for asked in evidence.steps("ASKED")
+    )
+    if (
+        not was_over
+        and _deaths(evidence, step.at) <= 1
+        and evidence.is_living(view.media_host, step.at - _PRESENCE, step.at)
+    ):
         breaches.add(f"call {story.call_id} was lost although the process with its sound lived", step)
     _check_everywhere(evidence, story, step, breaches)
 
@@ -67,7 +76,12 @@ def _check_host(evidence: Evidence, story: CallStory, breaches: Breaches) -> Non
 def _check_everywhere(evidence: Evidence, story: CallStory, why: Fact, breaches: Breaches) -> None:
     for window, sight in story.sights.items():
         is_late = sight.over is None or sight.over.at > why.at + WITHIN
-        if is_late and sight.first.at <= why.at and evidence.is_living(window, why.at, why.at + WITHIN):
+        if (
+            is_late
+            and sight.first.at <= why.at
+            and _deaths(evidence, why.at) <= 1
+            and evidence.is_living(window, why.at, why.at + WITHIN)
+        ):
             last = [sight.over] if sight.over is not None else []
             breaches.add(f"window {window} went on to show call {story.call_id}", why, sight.first, *last)
 
@@ -87,9 +101,27 @@ def _check_adrift(evidence: Evidence, stories: dict[str, CallStory], breaches: B
             sight.over is not None and sight.over.at <= effect.at + WITHIN for sight in story.sights.values()
         )
         is_settled = settled is not None and settled.at <= effect.at + WITHIN
-        if not is_settled and not is_shown_over and _is_led(evidence, effect.at):
+        is_kept = is_settled or is_shown_over or _is_back(evidence, effect)
+        if not is_kept and _deaths(evidence, effect.at) <= 1 and _is_led(evidence, effect.at):
             breaches.add(f"call {effect.entry.call} was left alone for more than {WITHIN:g} s", effect)
     return len({effect.entry.flow for effect in adrift})
+
+
+def _is_back(evidence: Evidence, adrift: Effect) -> bool:
+    """Return whether the process of a closed flow registered again: it still has all its dialogs."""
+    registers = evidence.effects("REGISTER", status=200)
+    owners = {register.entry.flow: register.entry.via_host for register in registers}
+    owner = owners.get(adrift.entry.flow)
+    return any(
+        adrift.at <= register.at <= adrift.at + WITHIN and register.entry.via_host == owner
+        for register in registers
+    )
+
+
+def _deaths(evidence: Evidence, at: float) -> int:
+    """Return how many processes died around that time: what two deaths at once cost is not promised."""
+    killed = [step.at for step in evidence.trouble if step.entry.event == "KILLED"]
+    return sum(at - _PRESENCE <= died <= at + WITHIN for died in killed)
 
 
 def _is_led(evidence: Evidence, at: float) -> bool:

@@ -7,7 +7,7 @@ from .verdict import Breaches, Verdict, plural, undecided
 def judge(evidence: Evidence) -> Verdict:
     """Judge the promotions that traces tell, the states that windows showed, and who spoke to the service."""
     breaches = Breaches("P1")
-    promoted = evidence.steps("PROMOTED")
+    promoted = sorted(evidence.steps("PROMOTED"), key=lambda step: (step.at, step.entry.epoch))
     _check_promotions(promoted, breaches)
     states = _check_states(evidence, {step.entry.epoch: step for step in reversed(promoted)}, breaches)
     terms, messages = _check_senders(evidence, breaches)

@@ -1,0 +1,108 @@
+"""The group in virtual time: no seed breaks a promise, and a seed is the same run each time.
+
+A bug that is put into the product is found, whichever promise it breaks.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import pytest
+
+from agents.dummy import DummyAgent
+from agents.phone.estate import Estate
+from agents.phone.outcomes import Outcomes
+from shared.election import Holder
+from shared.messages import Snapshot
+from shared.replica import Change, Replica
+
+from .simulation.lease import RoomLease
+from .simulation.run import simulate
+
+#: In the ordinary tests; ``make chaos`` runs many more.
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1200"))
+_SLICES = 4
+
+
+@pytest.mark.parametrize("part", range(_SLICES))
+@pytest.mark.timeout(3600)
+def test_no_seed_breaks_a_promise(part: int) -> None:
+    size = SEEDS // _SLICES
+    broken = {
+        seed: lines for seed in range(part * size, (part + 1) * size) if (lines := simulate(seed).broken)
+    }
+    assert broken == {}, f"again: python -m tests.simulation --seed {min(broken)}"
+
+
+def test_a_seed_is_the_same_run_each_time() -> None:
+    for seed in (3, 4):
+        first, again = simulate(seed), simulate(seed)
+        assert first.evidence.ledger == again.evidence.ledger
+        assert first.evidence.traces == again.evidence.traces
+        assert len(first.evidence.ledger) > 20
+
+
+# -- bugs that must be found -------------------------------------------------------------------------------
+
+
+@contextmanager
+def a_leader_that_does_not_ask_the_lease() -> Iterator[None]:
+    with patch.object(RoomLease, "is_held", lambda self: True):
+        yield
+
+
+@contextmanager
+def a_leader_that_does_not_know_what_it_has_done() -> Iterator[None]:
+    with patch.object(Outcomes, "begin", lambda *_: True), patch.object(Outcomes, "find", lambda *_: None):
+        yield
+
+
+@contextmanager
+def a_window_that_takes_whatever_comes() -> Iterator[None]:
+    apply = Replica.apply
+
+    def gullible(self: Replica, snapshot: Snapshot, now: float) -> list[Change]:
+        if self.snapshot is not None and snapshot.version < self.snapshot.version:
+            self.snapshot = None
+        return apply(self, snapshot, now)
+
+    with patch.object(Replica, "apply", gullible):
+        yield
+
+
+@contextmanager
+def a_window_that_asks_the_next_leader_again() -> Iterator[None]:
+    follow = DummyAgent.follow
+
+    def stubborn(self: DummyAgent, holder: Holder) -> None:
+        for pending in self._pending.values():
+            pending.epoch = 0
+        follow(self, holder)
+
+    with patch.object(DummyAgent, "follow", stubborn):
+        yield
+
+
+@contextmanager
+def a_leader_that_leaves_nothing_behind() -> Iterator[None]:
+    with patch("agents.real.decode_estate", lambda _frame: Estate(epoch=0)):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("bug", "promise"),
+    [
+        (a_leader_that_does_not_ask_the_lease, "P1"),
+        (a_leader_that_does_not_know_what_it_has_done, "P2"),
+        (a_window_that_asks_the_next_leader_again, "P2"),
+        (a_window_that_takes_whatever_comes, "P3"),
+        (a_leader_that_leaves_nothing_behind, "P5"),
+    ],
+)
+def test_a_bug_is_found_within_a_few_hundred_seeds(bug: Callable[[], Iterator[None]], promise: str) -> None:
+    for seed in range(400):
+        result = simulate(seed, bug=bug)  # type: ignore[arg-type]
+        if any(verdict.promise == promise and verdict.is_kept is False for verdict in result.verdicts):
+            return
+    pytest.fail(f"no seed shows that {promise} is broken")
