@@ -7,6 +7,7 @@ deposed leader says nothing more.
 
 import asyncio
 import contextlib
+import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ from .phone import (
     Effect,
     Estate,
     ForgetInstance,
+    LeaveProxy,
     PhoneCore,
     SendSip,
     TellWindow,
@@ -200,13 +202,17 @@ class RealAgent:
 
     # -- inputs ------------------------------------------------------------------------------------------
 
-    def line_down(self, problem: Problem, detail: str) -> None:
+    def line_down(self, problem: Problem, detail: str, retry_in: float | None) -> None:
         """Take from the line that there is no connection to the service."""
-        self._input(partial(self._core.disconnected, problem, detail))
+        self._input(partial(self._core.disconnected, problem, detail, retry_in=retry_in))
 
     def line_up(self) -> None:
         """Take from the line that there is one."""
         self._input(self._core.connected)
+
+    def line_is_idle(self) -> bool:
+        """Tell the line whether a change of connection disturbs nobody."""
+        return self._core.is_idle
 
     def line_received(self, frame: str) -> None:
         """Take a SIP message from the line."""
@@ -265,6 +271,8 @@ class RealAgent:
             registration = self._core.registration
             log.info("registration.changed", state=registration.state, detail=registration.detail)
             self._registration_changed.set()
+            if registration.state is RegistrationState.REGISTERED:
+                self._line.settled()
 
     def _settle(self) -> None:
         """Publish what inputs changed, then answer: a hundred actions that came together need one state."""
@@ -303,6 +311,8 @@ class RealAgent:
                     self._line.send(effect.text)
                 case DropLine():
                     self._line.drop(effect.reason)
+                case LeaveProxy():
+                    self._line.refused(effect.reason, effect.retry_after)
                 case CommandHost():
                     self._command(effect)
                 case TellWindow() | AnswerAction():
@@ -358,6 +368,7 @@ def _make_core(office: Office) -> PhoneCore:
         new_id=partial(secrets.token_hex, 8),
         now=now,
         wall_offset=wall() - now,
+        jitter=lambda longest: random.uniform(longest / 2, longest),
     )
 
 

@@ -12,6 +12,7 @@ import zmq
 
 from agents.dummy import DummyAgent
 from agents.media.host import MediaHost, SessionFactory
+from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
@@ -165,7 +166,8 @@ def raise_for(registration: Registration) -> None:
         case Problem.NONE:
             return
         case Problem.REFUSED if registration.status == 603:
-            raise TooManyContacts(603, detail)
+            wait = max(registration.retry_at - wall(), 0.0) if registration.retry_at else None
+            raise TooManyContacts(603, detail, retry_after=wait)
         case Problem.REFUSED:
             raise RegistrationFailed(registration.status, detail)
         case Problem.UNTRUSTED:

@@ -81,7 +81,14 @@ class SipError(RemoteError):
 
 
 class ServiceUnreachable(RemoteError):
-    """No connection to the phone service could be made or kept."""
+    """No connection to the phone service could be made or kept.
+
+    ``retry_after`` is how long the service asks not to be tried again, in seconds; None if it said nothing.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class CertificateUntrusted(ServiceUnreachable):
@@ -115,7 +122,15 @@ class RegistrationFailed(RemoteError):
 
 
 class TooManyContacts(RegistrationFailed):
-    """The extension's five devices are registered already (``603 Too Many Contacts``)."""
+    """The extension's five devices are registered already (``603 Too Many Contacts``).
+
+    The remedy is in the text: close one, or wait; the phone itself tries again after ``retry_after`` seconds,
+    when the binding of a device that is gone will have run out.
+    """
+
+    def __init__(self, status: int, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(status, reason)
+        self.retry_after = retry_after
 
 
 class CallFailed(RemoteError):

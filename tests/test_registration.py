@@ -157,26 +157,29 @@ def test_an_interval_that_is_too_brief_is_made_longer() -> None:
     assert phone.core.registration_state == "registered"
 
 
-def test_too_many_contacts_is_told_and_not_tried_again() -> None:
+def test_too_many_contacts_is_told_and_tried_again_when_a_binding_may_have_run_out() -> None:
     pair, phone, service = phone_and_service()
     service.core.register_status = (603, "Too Many Contacts")
 
     phone.core.connected(pair.now)
     pair.run()
 
-    assert phone.events[-1] == RegistrationChanged("failed", None, 603, "Too Many Contacts", None)
-    pair.wait(600)
+    assert phone.events[-1] == RegistrationChanged("failed", None, 603, "Too Many Contacts", 60.0)
+    pair.wait(59)
     assert len(phone.sent) == 2
+    service.core.register_status = None
+    pair.wait(2)
+    assert phone.core.registration_state == "registered"
 
 
 def test_a_temporary_failure_is_tried_again_after_growing_pauses() -> None:
     pair, phone, service = phone_and_service()
     service.core.register_status = (500, "Server Internal Error")
     phone.core.connected(pair.now)
-    pair.wait(120)
+    pair.wait(90)
 
     pauses = [event.retry_after for event in phone.events if event.state == "failed"]
-    assert pauses == [2, 4, 8, 16, 32, 60]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
     service.core.register_status = None
     pair.wait(60)
     assert phone.core.registration_state == "registered"

@@ -343,7 +343,7 @@ def test_hanging_up_without_a_connection_says_that_the_far_end_does_not_know() -
 
     (ended,) = phone.core.effects()
     assert ended == SessionEnded(
-        call, "local_bye", None, "the connection is lost, so the far end was not told"
+        call, "local_bye", None, "the connection is lost; the far end is told when it is back"
     )
 
 

@@ -2,7 +2,7 @@
 
 from .core import PhoneCore
 from .estate import Estate, decode_estate
-from .term import AnswerAction, CommandHost, DropLine, Effect, ForgetInstance, SendSip, TellWindow
+from .term import AnswerAction, CommandHost, DropLine, Effect, ForgetInstance, LeaveProxy, SendSip, TellWindow
 
 __all__ = [
     "AnswerAction",
@@ -11,6 +11,7 @@ __all__ = [
     "Effect",
     "Estate",
     "ForgetInstance",
+    "LeaveProxy",
     "PhoneCore",
     "SendSip",
     "TellWindow",

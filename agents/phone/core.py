@@ -25,7 +25,6 @@ from shared.messages import (
     QualityChanged,
     Refused,
     Registration,
-    RegistrationState,
     Request,
     Snapshot,
     Version,
@@ -39,7 +38,7 @@ from .outcomes import Outcomes
 from .parts import Parts
 from .presence import Presence
 from .signalling import Signalling
-from .term import AnswerAction, DropLine, Effect, ForgetInstance, SendSip, TellWindow, Term
+from .term import AnswerAction, DropLine, Effect, ForgetInstance, LeaveProxy, SendSip, TellWindow, Term
 
 
 class PhoneCore:
@@ -53,6 +52,7 @@ class PhoneCore:
         predecessor_died: Whether its process is dead, and not only passed over because it was too slow.
         new_id: Makes ids that nobody can guess.
         wall_offset: Unix time minus ``now``, for times that people see.
+        jitter: Makes a pause shorter, by chance: not all phones shall come back in step.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class PhoneCore:
         new_id: Callable[[], str],
         now: float,
         wall_offset: float,
+        jitter: Callable[[float], float] = lambda longest: longest,
         estate: Estate | None = None,
         predecessor_died: bool = True,
     ) -> None:
         self._group, self._instance, self._number = group, instance, account.username
-        user_agent = UserAgent(account, instance_id=sip_instance_id, new_id=new_id, now=now)
+        user_agent = UserAgent(account, instance_id=sip_instance_id, new_id=new_id, now=now, jitter=jitter)
         dead = seed.leader if seed and predecessor_died else ""
         windows = tuple(window for window in seed.windows if window.instance != dead) if seed else ()
         self._term = Term(
@@ -182,15 +183,24 @@ class PhoneCore:
         """Register: the connection to the service is up."""
         self._term.user_agent.connected(now)
 
-    def disconnected(self, problem: Problem, detail: str, now: float) -> None:
-        """Note that there is no connection to the service. Calls stay: their sound has its own way."""
+    def disconnected(
+        self, problem: Problem, detail: str, now: float, *, retry_in: float | None = None
+    ) -> None:
+        """Note that there is no connection to the service. Calls stay: their sound has its own way.
+
+        ``retry_in`` is when the next attempt will be made, in seconds.
+        """
         self._term.user_agent.disconnected(now)
         self._run_user_agent(now)
         known = {record.call_id for record in self._inherited}
         answered = (record for record in self._term.calls.live() if record.view.answered_at is not None)
         self._inherited += [record for record in answered if record.call_id not in known]
-        registration = Registration(state=RegistrationState.CONNECTING, problem=problem, detail=detail)
-        self._signalling.show_registration(registration)
+        self._signalling.disconnected(problem, detail, retry_in, now)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no call."""
+        return not self._term.calls.live()
 
     def received(self, frame: str, now: float) -> None:
         """Take a SIP message from the service."""
@@ -266,9 +276,12 @@ class PhoneCore:
             case CloseTransport():
                 self._term.effects.append(DropLine(effect.reason))
             case RegistrationChanged():
-                self._signalling.registration_changed(effect)
+                self._signalling.registration_changed(effect, now)
                 if effect.state == "registered":
                     self._go_on(now)
+                elif effect.state == "failed" and 500 <= (effect.status or 0) < 600:
+                    reason = f"the registrar says {effect.status} {effect.reason}"
+                    self._term.effects.append(LeaveProxy(reason, effect.retry_after))
             case FrameDropped():
                 pass  # counted and logged by the shell
             case AgentMessageReceived():
@@ -299,9 +312,10 @@ class PhoneCore:
         self._term.effects.append(TellWindow(request.instance, refused))
 
     def _go_on(self, now: float) -> None:
-        """Tell the far end of each call that was left to us where we are, or that it is over.
+        """Tell the far end of each call that was left to us where we are now, or that it is over.
 
-        So after a lost connection, too: the service sends what it has for us where it heard of us last.
+        So after a lost connection, too: the service sends what it has for us where it heard of us last. It is
+        a re-INVITE with the same sound: what is held stays held.
         """
         records, self._inherited = [*self._inherited, *self._term.goodbyes], []
         self._term.goodbyes = []

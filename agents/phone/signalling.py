@@ -88,7 +88,19 @@ class Signalling:
             case SessionConfirmed() | ReinviteConfirmed():
                 self._confirmed(event, record, now)
 
-    def registration_changed(self, event: RegistrationChanged) -> None:
+    def disconnected(self, problem: Problem, detail: str, retry_in: float | None, now: float) -> None:
+        """Show that there is no connection, why, and when the next attempt will be made."""
+        retry_at = self._term.wall(now + retry_in) if retry_in is not None else 0.0
+        self.show_registration(
+            Registration(
+                state=RegistrationState.CONNECTING,
+                problem=problem,
+                detail=detail,
+                retry_at=round(retry_at, 1),
+            )
+        )
+
+    def registration_changed(self, event: RegistrationChanged, now: float) -> None:
         """Take what the registrar said, with the remedy if it refused."""
         state, status = RegistrationState(event.state), event.status or 0
         problem, detail = Problem.NONE, ""
@@ -96,9 +108,16 @@ class Signalling:
             remedy = _REMEDIES.get(status, "ask the service's operator")
             problem = Problem.REFUSED
             if event.retry_after is not None:
-                problem, remedy = Problem.UNREACHABLE, f"trying again in {event.retry_after:.0f} s"
+                again = f"trying again in {event.retry_after:.0f} s"
+                remedy = f"{remedy}; {again}" if status in _REMEDIES else again
+                problem = Problem.REFUSED if status in _REMEDIES else Problem.UNREACHABLE
             detail = f"{status or ''} {event.reason}: {remedy}".strip()
-        self.show_registration(Registration(state=state, problem=problem, status=status, detail=detail))
+        retry_at = self._term.wall(now + event.retry_after) if event.retry_after is not None else 0.0
+        self.show_registration(
+            Registration(
+                state=state, problem=problem, status=status, detail=detail, retry_at=round(retry_at, 1)
+            )
+        )
 
     def show_registration(self, registration: Registration) -> None:
         """Show where the registration is."""

@@ -40,6 +40,14 @@ class DropLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveProxy:
+    """Effect: the service behind this proxy cannot serve: use the other one, if there is one."""
+
+    reason: str
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class TellWindow:
     """Effect: send this to a window."""
 
@@ -72,7 +80,7 @@ class ForgetInstance:
     instance: str
 
 
-Effect = SendSip | DropLine | TellWindow | CommandHost | AnswerAction | ForgetInstance
+Effect = SendSip | DropLine | LeaveProxy | TellWindow | CommandHost | AnswerAction | ForgetInstance
 
 
 class Term:

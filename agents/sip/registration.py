@@ -26,10 +26,12 @@ RegistrationState = Literal["unregistered", "registering", "registered", "failed
 
 #: How long a registrar may take; RingCentral's client waits as long.
 ANSWER_TIME = 5.0
-#: Pause after a temporary failure: doubled each time, at most the second value.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+#: Pause after a temporary failure: doubled each time, at most the second value, and less jitter.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+#: Pause after 603 (too many contacts): the binding of a phone that is gone runs out in about that time.
+CROWDED_PAUSE = 60.0
 #: Statuses that another try of the same request cannot change. 401 and 407: the password is wrong.
-_PERMANENT = frozenset({400, 401, 403, 404, 405, 407, 410, 416, 420, 501, 505, 603, 604, 606})
+_PERMANENT = frozenset({400, 401, 403, 404, 405, 407, 410, 416, 420, 501, 505, 604, 606})
 _MAX_EXPIRES = 86_400
 
 
@@ -52,7 +54,7 @@ class RegistrationChanged:
     """Effect: tell it. Also after each refresh, with the lifetime that is left.
 
     ``retry_after`` is when, in seconds, it will be tried again by itself; None if it will not: then the cause
-    must be removed first (603: too many phones; 403, 401: the account).
+    must be removed first (403, 401: the account).
     """
 
     state: RegistrationState
@@ -82,6 +84,7 @@ class Registration:
         endpoint: Its contact gets ``+sip.instance`` and ``expires`` added here.
         instance_id: Goes behind ``urn:uuid:`` as it is; the same id replaces a binding (RFC 5626).
         expires: Lifetime to ask for, in seconds.
+        jitter: Returns a random number from a half of its argument to all of it.
     """
 
     def __init__(
@@ -94,10 +97,12 @@ class Registration:
         authenticator: Authenticator,
         new_id: Callable[[], str],
         expires: int = 60,
+        jitter: Callable[[float], float] = lambda longest: longest,
     ) -> None:
         self.state: RegistrationState = "unregistered"
         self._aor, self._domain, self._endpoint, self._instance_id = aor, domain, endpoint, instance_id
         self._authenticator, self._new_id, self._asked = authenticator, new_id, expires
+        self._jitter = jitter
         self._call_id, self._from_tag, self._cseq = new_id(), new_id(), 0
         self._request: Request | None = None  # the one that waits for its answer
         self._expires = expires  # of that one
@@ -219,10 +224,15 @@ class Registration:
         self._valid_until = None
         pause = None
         if response.status not in _PERMANENT:
-            pause = self._retry_after(response) or min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+            pause = self._retry_after(response) or self._pause(response.status)
             self._failures = min(self._failures + 1, 16)
             self._register_at = now + pause
         self._change("failed", status=response.status, reason=response.reason, retry_after=pause)
+
+    def _pause(self, status: int) -> float:
+        if status == 603:
+            return CROWDED_PAUSE
+        return self._jitter(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
 
     def _lifetime(self, response: Response) -> int:
         """Return what the 200 grants our contact, else all, else what we asked for (§10.2.4)."""

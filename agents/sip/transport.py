@@ -5,6 +5,7 @@ A connection is used once: when it ends, make another one. Nothing is retried he
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from shared.config import Account
@@ -26,7 +27,7 @@ from .message import MAX_FRAME_CHARS
 OPEN_TIME = 5.0
 #: A connection whose peer vanished without a word is noticed after at most the sum of the three, in seconds:
 #: the last is how long its closing handshake may take, polite or not.
-PING_INTERVAL, PING_TIME, CLOSE_TIME = 10.0, 10.0, 1.0
+PING_INTERVAL, PING_TIME, CLOSE_TIME = 5.0, 5.0, 1.0
 _SIP = Subprotocol("sip")
 
 
@@ -97,6 +98,12 @@ class SipSocket:
         await asyncio.wait({asyncio.create_task(self._connection.close())})
 
     @property
+    def peer(self) -> tuple[str, int]:
+        """Where the connection leads to: address and port, of the service or of a proxy on the way."""
+        host, port, *_ = self._connection.remote_address
+        return str(host), int(port)
+
+    @property
     def closed_because(self) -> str:
         """Why the connection ended, in a few words; "" while it is open."""
         code = self._connection.close_code
@@ -146,6 +153,10 @@ def _is_loopback(proxy: str) -> bool:
         return host == "localhost"
 
 
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch("[0-9]{1,6}", text.strip()) else None
+
+
 def _explain(proxy: str, exc: Exception) -> ServiceUnreachable:
     """Return the error with its cause and remedy in one line."""
     host = proxy.rpartition(":")[0]
@@ -166,6 +177,11 @@ def _explain(proxy: str, exc: Exception) -> ServiceUnreachable:
         )
     if isinstance(exc, ConnectionRefusedError):
         return ServiceUnreachable(f"nothing listens at {proxy}; is the service running?")
+    if isinstance(exc, InvalidStatus) and exc.response.status_code >= 500:
+        retry_after = _seconds(exc.response.headers.get("Retry-After", ""))
+        return ServiceUnreachable(
+            f"{proxy} cannot serve now (HTTP {exc.response.status_code})", retry_after=retry_after
+        )
     if isinstance(exc, InvalidHandshake | InvalidURI):
         return ServiceUnreachable(f"{proxy} is no SIP WebSocket server ({exc}); check outboundProxy")
     return ServiceUnreachable(f"{proxy} cannot be reached ({exc})")

@@ -18,7 +18,7 @@ from .address import Uri
 from .agent_channel import AgentChannel, AgentCommandDone, AgentMessageReceived
 from .authentication import Authenticator
 from .context import Output
-from .dialog import Endpoint
+from .dialog import Dialog, Endpoint
 from .digest import Credentials
 from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
 from .message import Request, Response, make_response, parse
@@ -31,6 +31,8 @@ from .sessions import METHODS, Sessions
 from .timers import TIMEOUT
 from .transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 
+#: Ends of calls that a far end can still be told of once there is a connection again.
+_MOST_UNTOLD = 64
 _ALLOW = ("Allow", ", ".join(METHODS))
 
 
@@ -74,6 +76,7 @@ class UserAgent:
         now: float,
         expires: int = 60,
         user_agent: str = "sharedline",
+        jitter: Callable[[float], float] = lambda longest: longest,
     ) -> None:
         try:
             Uri.parse(f"sip:{account.username}@{account.domain}")
@@ -96,8 +99,10 @@ class UserAgent:
             authenticator=authenticator,
             new_id=new_id,
             expires=expires,
+            jitter=jitter,
         )
         self._is_connected = False
+        self._untold: list[Dialog] = []  # calls that were hung up while nobody could be told
         self._abandon_at: float | None = None
         self._register_key: TransactionKey | None = None
         self._agent = AgentChannel(account, endpoint, self._sessions, new_id)
@@ -181,8 +186,10 @@ class UserAgent:
         if self._is_connected:
             self._sessions.hangup(session_id, now)
         else:
-            reason = "the connection is lost, so the far end was not told"
-            self._sessions.session(session_id).end("local_bye", None, reason, now)
+            session = self._sessions.session(session_id)
+            if session.dialog is not None and len(self._untold) < _MOST_UNTOLD:
+                self._untold.append(session.dialog)
+            session.end("local_bye", None, "the connection is lost; the far end is told when it is back", now)
         self._advance(now)
 
     def reinvite(self, session_id: str, sdp: str, now: float) -> None:
@@ -309,10 +316,18 @@ class UserAgent:
             for effect in registration:
                 if isinstance(effect, SendRegister):
                     self._register_key = self._sessions.request(effect.request, now)
-                else:
-                    self._effects.append(effect)
+                    continue
+                self._effects.append(effect)
+                if isinstance(effect, RegistrationChanged) and effect.state == "registered":
+                    self._hang_up_untold(now)
             for output in sessions:
                 self._take(output, now)
+
+    def _hang_up_untold(self, now: float) -> None:
+        dialogs, self._untold = self._untold, []
+        for dialog in dialogs:
+            _, bye = dialog.request("BYE", self._endpoint, self._new_id())
+            self._sessions.request(bye, now)
 
     def _take(self, output: Output, now: float) -> None:
         if isinstance(output, RequestReceived):

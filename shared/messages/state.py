@@ -182,12 +182,16 @@ class Problem(StrEnum):
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The group's registration. ``detail`` is one line for people: cause and remedy."""
+    """The group's registration. ``detail`` is one line for people: cause and remedy.
+
+    ``retry_at`` is when the phone will try again by itself, in Unix seconds; 0 if it does not, or need not.
+    """
 
     state: RegistrationState = RegistrationState.UNREGISTERED
     problem: Problem = Problem.NONE
     status: int = 0
     detail: str = ""
+    retry_at: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

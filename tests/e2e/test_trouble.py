@@ -23,12 +23,15 @@ class Owner:
     def __init__(self) -> None:
         self.is_refused = asyncio.Event()
 
-    def line_down(self, problem: Problem, detail: str) -> None:
+    def line_down(self, problem: Problem, detail: str, retry_in: float | None) -> None:
         if problem is Problem.UNREACHABLE:
             self.is_refused.set()
 
     def line_up(self) -> None:
         raise AssertionError("nothing listens there")
+
+    def line_is_idle(self) -> bool:
+        return True
 
     def line_received(self, frame: str) -> None:
         raise AssertionError(frame)
