@@ -71,15 +71,18 @@ class Recovery:
         """Take that the surroundings have changed: what failed before may work now."""
         self._failures = 0
         self._attempt_at = now
+        self._is_settled = True  # if the connection ends now, that is no fault of the proxy's
 
     def refused(self, now: float, retry_after: float | None) -> bool:
-        """Take that the registrar behind the proxy cannot serve (5xx); return whether to try the other one.
+        """Take that the registrar behind the proxy cannot serve (5xx); return whether to go to the other one.
 
-        ``retry_after`` is when this one is worth another try.
+        ``retry_after`` is when this one is worth another try. The connection is to be ended then.
         """
         if not self._has_backup or self._wished_at[not self.uses_backup] > now:
             return False
         self._wished_at[self.uses_backup] = now + min(retry_after or FIRST_PAUSE, _LONGEST_WISH)
+        self.uses_backup = not self.uses_backup
+        self._is_settled = True  # the other proxy has done nothing wrong yet
         return True
 
     def home_at(self) -> float | None:
@@ -95,3 +98,4 @@ class Recovery:
     def went_home(self, now: float) -> None:
         """Take that there is a connection to the first proxy, to be used from now on."""
         self.uses_backup, self._failures, self._attempt_at = False, 0, now
+        self._is_settled = True
