@@ -1,9 +1,11 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.pbx.dialect import CallName
-from agents.pbx.messages import MENU, VOICEMAIL, Menu
+from agents.pbx.messages import VOICEMAIL, Menu
+from agents.pbx.replies import MENU
 from agents.sip.ringcentral import Command
 
 
@@ -72,3 +74,19 @@ def test_a_caller_who_hangs_up_without_a_choice_has_not_answered() -> None:
     assert leg.phone.told == []
     robot.on_end()
     assert [told["Sts"] for told in leg.phone.told] == ["1"]
+
+
+def test_a_caller_who_wants_the_mailbox_is_heard_there_once() -> None:
+    menu, _leg, robot = make_menu()
+    expected: list[str] = []
+    menu.on_voicemail = lambda: expected.append("message")
+    for key in "22":
+        robot.on_key(key)
+    assert (robot.did, expected) == ([VOICEMAIL], ["message"])
+
+
+def test_the_reply_itself_is_repeated() -> None:
+    leg, robot = FakeLeg(), FakeRobot()
+    Menu(leg, robot, {}, Path("reply.wav"))  # type: ignore[arg-type]  # fakes
+    robot.on_key("1")
+    assert robot.did == [Path("reply.wav")]

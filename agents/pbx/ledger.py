@@ -28,8 +28,9 @@ SIP in calls
 Calls
     ``CALL_STARTED`` with the ``session_id`` that phones are told, ``CALL_ANSWERED`` (``leg`` and
     ``instance_id``: who), ``CALL_ENDED`` with ``reason`` and the ``ended_by`` leg; ``CALL_DIVERTED`` with
-    ``reason``: a ringing phone wanted something else; ``LEG_ADRIFT`` (its flow closed in the call),
-    ``LEG_CONTINUED`` (a flow of the same instance id goes on with it), ``LEG_HELD``, ``LEG_UNHELD``.
+    ``reason``: a ringing phone wanted something else; ``VOICEMAIL_LEFT`` for an ``extension``;
+    ``LEG_ADRIFT`` (its flow closed in the call), ``LEG_CONTINUED`` (a flow of the same instance id goes on
+    with it), ``LEG_HELD``, ``LEG_UNHELD``.
 Transfers
     ``REFER`` (in) and ``NOTIFY`` (out) are among the requests. ``TRANSFER_ACCEPTED`` (answered 202),
     ``TRANSFERRED`` (the far end talks with its new one), ``TRANSFER_FAILED`` with ``status`` and ``reason``:

@@ -3,15 +3,18 @@
 Each of them takes the call from all phones that ring, and the service goes on with it. The phones are told in
 lock step: SessionClose (Cmd 9), and when that was answered, CANCEL; for a reply the CANCEL alone, and the
 SessionClose follows when the caller has chosen. The caller notices nothing but what it hears next: a robot.
+When it has left a message, the phones of that extension are told (NewMsg, Cmd 3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from agents.sip.ringcentral import AgentMessage, Command
 
+from .replies import MENU, read_reply, spoken
 from .robots import SOUNDS, Robot
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-VOICEMAIL, DECLINED, MENU = (SOUNDS / f"{name}.wav" for name in ("voicemail", "declined", "menu"))
+VOICEMAIL, DECLINED = (SOUNDS / f"{name}.wav" for name in ("voicemail", "declined"))
 
 _NOT_ANSWERED, _YES, _NO, _URGENT = {"Sts": "1"}, {"Resp": "1"}, {"Resp": "2"}, {"Resp": "3"}
 
@@ -33,7 +36,7 @@ def obey(call: "Call", leg: "PhoneLeg", message: AgentMessage) -> None:
             call.ring_robot("declined", DECLINED).hangs_up = True
         case Command.CLIENT_VOICEMAIL:
             call.divert("to voicemail")
-            take_message(call)
+            take_message(call, leg.phone.extension)
         case Command.CLIENT_FORWARD:
             number = message.body.get("Phn", "")
             call.divert("forwarded")
@@ -41,14 +44,38 @@ def obey(call: "Call", leg: "PhoneLeg", message: AgentMessage) -> None:
         case Command.CLIENT_START_REPLY:
             call.ring_longer()
         case Command.CLIENT_REPLY:
-            call.divert("replied", tell=False)
-            robot = call.ring_robot("menu", MENU, longest=call.switch.settings.max_voicemail)
-            Menu(leg, robot, {"Phn": call.who.public_number, "Nm": call.who.name})
+            _reply(call, leg, message)
 
 
-def take_message(call: "Call") -> None:
-    """Let the caller leave a message, of bounded length."""
-    call.ring_robot("voicemail", VOICEMAIL, longest=call.switch.settings.max_voicemail)
+def _reply(call: "Call", leg: "PhoneLeg", message: AgentMessage) -> None:
+    reply, settings = read_reply(message.body), call.switch.settings
+    call.divert(f"replied: {reply.words}", tell=False)
+    try:
+        play = spoken(reply, settings.directory / "replies")
+    except OSError as exc:
+        log.warning("reply.not_spoken", call=call.call, reason=str(exc))
+        play = MENU
+    robot = call.ring_robot("menu", play, longest=settings.max_voicemail)
+    menu = Menu(leg, robot, {"Phn": call.who.public_number, "Nm": call.who.name}, play)
+    menu.on_voicemail = lambda: _expect(call, leg.phone.extension, robot)
+
+
+def take_message(call: "Call", extension: str) -> None:
+    """Let the caller leave a message, of bounded length, for an extension."""
+    robot = call.ring_robot("voicemail", VOICEMAIL, longest=call.switch.settings.max_voicemail)
+    _expect(call, extension, robot)
+
+
+def _expect(call: "Call", extension: str, robot: Robot) -> None:
+    """Tell the phones of an extension when a message was left."""
+
+    def ended() -> None:
+        if robot.robot_view().seconds > 0:
+            call.switch.ledger.record("VOICEMAIL_LEFT", call=call.call, leg=robot.name, extension=extension)
+            for phone in call.switch.reachable(extension):
+                phone.tell(call.name, Command.NEW_MESSAGE)
+
+    robot.on_end = ended
 
 
 class Menu:
@@ -57,8 +84,9 @@ class Menu:
     A number ends with ``#``, and ``1`` confirms it.
     """
 
-    def __init__(self, leg: "PhoneLeg", robot: Robot, caller: Mapping[str, str]) -> None:
-        self._leg, self._robot, self._caller = leg, robot, caller
+    def __init__(self, leg: "PhoneLeg", robot: Robot, caller: Mapping[str, str], play: Path = MENU) -> None:
+        self._leg, self._robot, self._caller, self._play = leg, robot, caller, play
+        self.on_voicemail: Callable[[], None] = lambda: None
         self._number: str | None = None
         self._is_over = False
         robot.on_key = self.pressed
@@ -71,10 +99,11 @@ class Menu:
         if self._number is not None:
             self._take_digit(self._number, key)
         elif key == "1":
-            self._robot.say(MENU)
+            self._robot.say(self._play)
         elif key == "2":
             self._tell(_NOT_ANSWERED)
             self._robot.say(VOICEMAIL)
+            self.on_voicemail()
         elif key in "34":
             self._tell(_YES if key == "3" else _NO)
             self._robot.leave()

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from shared.errors import ActionRefused, SipError
 
+from .acknowledgement import Acknowledgement, established
 from .answer import UnacknowledgedAnswer
 from .context import SDP_TYPE, Context, Pairs
 from .dialog import Dialog
@@ -48,7 +49,7 @@ class Session:
         self._invite_key: TransactionKey | None = None
         self._attempts = {"invite": 1, "bye": 1}
         self._wants_end = False  # hung up here before that was possible
-        self._ack: Request | None = None
+        self._ack: Acknowledgement | None = None
         self._answer: UnacknowledgedAnswer | None = None
         self._inside = InsideRequests(context, self)
         self.renegotiation = Renegotiation(context, self)
@@ -75,8 +76,7 @@ class Session:
         mine = self.invite
         if mine is None or self.direction == "outbound" or self.state is SessionState.ENDED:
             return False
-        same = mine.call_id == invite.call_id and mine.cseq == invite.cseq
-        return same and mine.from_.tag == invite.from_.tag
+        return (mine.call_id, mine.cseq, mine.from_.tag) == (invite.call_id, invite.cseq, invite.from_.tag)
 
     # -- what its user does
 
@@ -109,6 +109,11 @@ class Session:
         self._answer = UnacknowledgedAnswer(
             self._context, self.session_id, self._invite_key, self.invite, response, now
         )
+
+    def acknowledge(self, sdp: str) -> None:
+        """Answer the offer that the callee made in its 200, because our INVITE had none."""
+        if self._ack is None or not self._ack.answer(sdp):
+            raise ActionRefused("wrong_state", "the far end has made no offer that waits for an answer")
 
     def reject(self, status: int, now: float, *, reason: str | None = None, headers: Pairs = ()) -> None:
         """Refuse the call with a status from 300 on."""
@@ -267,9 +272,8 @@ class Session:
     def restore(cls, context: Context, data: Mapping[str, Any]) -> "Session":
         """Return a session that goes on where :meth:`export` left it; raises :exc:`SipError` for bad data."""
         try:
-            session = cls(
-                context, str(data["session_id"]), "outbound" if data["direction"] == "outbound" else "inbound"
-            )
+            session = cls(context, str(data["session_id"]), "inbound")
+            session.direction = "outbound" if data["direction"] == "outbound" else "inbound"
             session.dialog = Dialog.restore(data["dialog"])
         except (KeyError, TypeError) as exc:
             raise SipError(f"not an exported session: {exc}") from exc
@@ -296,9 +300,7 @@ class Session:
     ) -> Response:
         assert self.invite is not None
         assert self._invite_key is not None
-        fields = [*headers]
-        if contact:
-            fields.insert(0, ("Contact", self._context.endpoint.contact))
+        fields = [("Contact", self._context.endpoint.contact), *headers] if contact else [*headers]
         if sdp:
             fields.append(SDP_TYPE)
         tag, request, key = self.local_tag, self.invite, self._invite_key
@@ -329,38 +331,35 @@ class Session:
             )
 
     def _accepted(self, response: Response, now: float) -> None:
+        assert self.invite is not None
         try:
-            dialog, ack = self._established_by(response)
+            dialog, ack = established(self._context, self.invite, response)
         except SipError as exc:
             # It can be neither acknowledged nor used; the peer will give up for want of our ACK.
             self.end("rejected", response.status, f"the answer cannot be read: {exc.reason}", now)
             return
         if self.dialog is not None and self.dialog.remote_tag == dialog.remote_tag:
             # The 2xx was repeated: our ACK may be lost further on.
-            self._context.send_ack(self._ack or ack)
+            if self._ack is not None:
+                self._ack.repeat()
             return
-        self._context.send_ack(ack)
         if self.dialog is not None or self.state is SessionState.ENDED:
+            self._context.send_ack(ack)
             # A second phone answered too, or the call was given up: hang that one up (§13.2.2.4).
             _, bye = dialog.request("BYE", self._context.endpoint, self._context.new_id())
             self._context.send_request(bye, self.session_id, "stray", now)
             return
-        self.dialog, self._ack, self.state = dialog, ack, SessionState.CONFIRMED
+        self.dialog, self.state = dialog, SessionState.CONFIRMED
+        self._ack = Acknowledgement(self._context, ack, waits=not self.invite.body)
         if self._wants_end:
             self._bye(now)
         else:
             self._context.emit(SessionAnswered(self.session_id, response.body, response))
 
-    def _established_by(self, response: Response) -> tuple[Dialog, Request]:
-        assert self.invite is not None
-        dialog = Dialog.from_response(self.invite, response)
-        return dialog, dialog.ack(self.invite, self._context.endpoint, self._context.new_id())
-
     def _try_again(self, response: Response, now: float) -> bool:
         assert self.invite is not None
-        if self._wants_end:
-            return False
-        again = self._context.answer_challenge(self.invite, response, self._attempts["invite"])
+        attempts = self._attempts["invite"]
+        again = None if self._wants_end else self._context.answer_challenge(self.invite, response, attempts)
         if again is None:
             return False
         self._attempts["invite"] += 1
@@ -376,6 +375,8 @@ class Session:
         self._context.flush()
 
     def _bye(self, now: float, headers: Pairs = ()) -> None:
+        if self._ack is not None:
+            self._ack.answer()
         self.state = SessionState.ENDING
         self._bye_request = self.next_request("BYE", headers=headers)
         self._context.send_request(self._bye_request, self.session_id, "bye", now)

@@ -101,6 +101,10 @@ class Sessions:
         self._add(session)
         return session.session_id
 
+    def acknowledge(self, session_id: str, sdp: str) -> None:
+        """Answer the offer of a 200 to an INVITE of ours without one: with the ACK, which waits for it."""
+        self.session(session_id).acknowledge(sdp)
+
     def progress(
         self,
         session_id: str,

@@ -576,6 +576,41 @@ def test_a_reply_is_answered_by_the_callers_keys(browser: Browser, tmp_path: Pat
     play(browser, tmp_path, story)
 
 
+@pytest.mark.parametrize(
+    ("reply", "words", "key", "response"),
+    [
+        (
+            {"type": "callYouBack", "direction": "toCaller", "delay": 15, "unit": "minutes"},
+            "call back in 15 minutes, to the caller",
+            "4",
+            "2",
+        ),
+        ({"type": "onMyWay"}, "on my way", "3", "1"),
+        ({"type": "onOtherLine"}, "other line", "3", "1"),
+        ({"type": "callYouBackLater", "direction": "fromCaller"}, "call later, from the caller", "4", "2"),
+        ({"type": "inAMeeting"}, "meeting", "3", "1"),
+        ({"type": "onOtherLineNoCall"}, "other line no call", "3", "1"),
+    ],
+)
+def test_a_structured_reply_is_understood(
+    browser: Browser, tmp_path: Path, reply: dict[str, Any], words: str, key: str, response: str
+) -> None:
+    async def story(stage: Stage) -> None:
+        phone, call, dialled = await rung(stage, NEW)
+        asking = asyncio.create_task(phone.do("reply", 0, reply))
+        await call.until("disposed")
+        await (await dialled.until("answered")).listen()
+        await dialled.hears(1050, seconds=0.1)
+        await dialled.act("sendDtmf", key)
+        answer = await asking
+        assert (answer["Sts"], answer["Resp"]) == ("0", response)
+        await dialled.until("disposed")
+        entry = await stage.simulator.wait_for(lambda entry: entry.event == "CALL_DIVERTED")
+        assert entry.reason == f"replied: {words}"
+
+    play(browser, tmp_path, story)
+
+
 # -- what is asked for in a call by INFO
 
 
