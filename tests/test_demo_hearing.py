@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.media.files import ToneSource, WavSink, read_wav
+from agents.media.files import WavSink, read_wav
 from agents.media.specs import FAREWELL, FAREWELL_TONES_HZ, GREETING, GREETING_TONES_HZ
+from agents.pbx.media.tones import music
 from coordinator.demo import hearing
 from coordinator.demo.checks import NotObserved
 
@@ -70,14 +71,17 @@ def test_no_part_of_one_text_is_taken_for_the_other(begin: float) -> None:
         assert not hearing.hear_part(other, part).is_same
 
 
-def test_silence_is_silent_and_a_click_of_a_hundredth_of_a_second_is_not() -> None:
-    assert hearing.is_silent(silence(1.5))
-    click = ToneSource(440.0, level=0.05).read()[: SECOND // 100]
-    assert not hearing.is_silent(silence(0.7) + click + silence(0.7))
+@pytest.mark.parametrize("begin", [0, 7, 13, 24, 90])
+def test_music_is_recognised_wherever_it_begins(begin: int) -> None:
+    assert hearing.is_music(b"".join(music().frame(begin + tick) for tick in range(75)))
 
 
-def test_nothing_recorded_is_not_taken_for_silence() -> None:
-    assert not hearing.is_silent(b"")
+def test_a_gap_speech_silence_and_nothing_at_all_are_no_music() -> None:
+    played = b"".join(music().frame(tick) for tick in range(75))
+    assert not hearing.is_music(played[: SECOND // 2] + silence(0.3) + played)
+    assert not hearing.is_music(read_wav(GREETING))
+    assert not hearing.is_music(silence(1.5))
+    assert not hearing.is_music(b"")
 
 
 def test_a_recording_that_never_grows_is_reported(tmp_path: Path) -> None:

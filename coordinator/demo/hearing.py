@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.media.analysis import find_tones, rms_level, similarity
+from agents.media.analysis import find_tones, rms_level, similarity, tone_level
 from agents.media.base import RATE_HZ
 from agents.media.files import WavSource, read_wav
 from agents.media.specs import FAREWELL, FAREWELL_TONES_HZ, GREETING, GREETING_TONES_HZ
+from agents.pbx.media.tones import MUSIC_HZ
 from shared.clock import boottime
 from shared.errors import MediaError
 
@@ -89,12 +90,20 @@ def between(recording: bytes, begin: float, end: float) -> bytes:
     return recording[first:last]
 
 
-def is_silent(sound: bytes) -> bool:
-    """Whether nothing can be heard, not even for a hundredth of a second. No sound at all is not silence."""
-    step = _BYTES_A_SECOND // 100
-    return bool(sound) and all(
-        rms_level(sound[start : start + step]) < SILENT for start in range(0, len(sound), step)
-    )
+def is_music(sound: bytes) -> bool:
+    """Whether the hold music is heard all the time, and nothing else. No sound at all is no music."""
+    step = _BYTES_A_SECOND // 10
+    pieces = [sound[start : start + step] for start in range(0, len(sound) - step + 1, step)]
+    shares = [_share_of_music(piece) for piece in pieces]
+    # Where one note follows another, each has only a part of the piece.
+    return bool(shares) and min(shares) > 0.25 and sum(shares) / len(shares) > 0.75
+
+
+def _share_of_music(piece: bytes) -> float:
+    power = rms_level(piece) ** 2
+    if power < SILENT**2:
+        return 0.0
+    return sum(tone_level(piece, hz) ** 2 / 2 for hz in MUSIC_HZ) / power
 
 
 # -- recordings that still grow --------------------------------------------------------------------------

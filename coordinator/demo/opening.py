@@ -74,7 +74,7 @@ async def speech(scene: Scene) -> AsyncIterator[str]:
 
 
 async def hold(scene: Scene) -> AsyncIterator[str]:
-    """A window that has nothing to do with the call's sound holds it; the far end hears nothing."""
+    """A window that has nothing to do with the call's sound holds it; the far end hears music."""
     began = boottime()
     done = await scene.other.do(f"hold {scene.short_id}")
     held = await scene.stage.until(
@@ -89,11 +89,11 @@ async def hold(scene: Scene) -> AsyncIterator[str]:
     )
     begin = max(held.values()) - await scene.sound_since(scene.robot) + _LAG_SECONDS
     recording = await hearing.recorded(scene.far_recording, begin + _HELD_SECONDS)
-    if not hearing.is_silent(hearing.between(recording, begin, begin + _HELD_SECONDS)):
-        raise checks.NotObserved("the far end hears something while it is held")
+    if not hearing.is_music(hearing.between(recording, begin, begin + _HELD_SECONDS)):
+        raise checks.NotObserved("the far end hears something else than music while it is held")
     if not (await scene.stage.control.robot(scene.robot.id)).held:
         raise checks.NotObserved("the far end does not know that it is held")
-    yield f"the far end's recording is silent for {_HELD_SECONDS:g} s"
+    yield f"the far end's recording has hold music, and nothing else, for {_HELD_SECONDS:g} s"
 
 
 async def unhold(scene: Scene) -> AsyncIterator[str]:

@@ -86,7 +86,7 @@ def hint(living: Sequence[View], calls: Sequence[Call]) -> str:
     if call.state != "answered":
         return "A window that does not lead dials; the leader's connection carries the call."
     if call.held:
-        return "The far end hears nothing now. h: take it off hold. k: kill -9 the leader."
+        return "The far end hears music now. h: take it off hold. k: kill -9 the leader."
     return "They talk. h: another window holds the call. x: hang up. k: kill -9 the leader."
 
 

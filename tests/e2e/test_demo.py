@@ -71,7 +71,7 @@ def test_the_story_is_observed_from_end_to_end(scratch: Path) -> None:
         r"\(not the leader\) answers: 200 OK at the service after [\d.]+ ms",
         r"the far end hears greeting\.wav: similarity [\d.]+ \(.*\), marker tones 941 and 1336 Hz found",
         r"hears farewell\.wav: similarity [\d.]+ \(.*\), marker tones 697 and 1477 Hz found",
-        r"recording is silent for 1\.5 s",
+        r"recording has hold music, and nothing else, for 1\.5 s",
         r"joins late and shows the call [\d.]+ ms after joining",
         r"is killed with SIGKILL",
         r"still exactly one binding, the same instance",
