@@ -49,9 +49,11 @@ from shared.messages import (  # noqa: E402
     Snapshot,
 )
 from shared.phone import Phone  # noqa: E402
+from shared.sound import Device  # noqa: E402
 
 from .blocking import BlockingCall, BlockingPhone, join_blocking  # noqa: E402
 from .node import join  # noqa: E402
+from .sound import DeviceManager  # noqa: E402
 from .web_phone import WebPhone  # noqa: E402
 
 __all__ = [
@@ -68,6 +70,8 @@ __all__ = [
     "CertificateUntrusted",
     "ConfigError",
     "Consultation",
+    "Device",
+    "DeviceManager",
     "Direction",
     "GroupError",
     "MediaError",

@@ -200,6 +200,7 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     join.add_argument(
         "--loudspeaker", default="default", metavar="SINK", help="device[:NAME], wav:FILE, none, or default"
     )
+    join.add_argument("--ringer", metavar="SINK", help="what rings while a call comes in; default: nothing")
     join.add_argument("--no-sound", action="store_true", help="calls cannot be taken here; saves 30 MB")
     join.add_argument("--never-lead", action="store_true", help="never become the real phone")
     join.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -219,6 +220,7 @@ def _join(options: argparse.Namespace) -> int:
             candidate=not options.never_lead,
             microphone=None if options.no_sound else options.microphone,
             loudspeaker=options.loudspeaker,
+            ringer=options.ringer,
         )
     )
 

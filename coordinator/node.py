@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -11,7 +11,7 @@ from typing import Self
 import zmq
 
 from agents.dummy import DummyAgent
-from agents.media.host import MediaHost, SessionFactory
+from agents.media.host import MediaHost
 from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
@@ -25,7 +25,7 @@ from shared.trace import Trace
 from .group import load_instance_id, open_group_dir
 from .keeper import Candidacy, Keeper
 from .lease import FileLease
-from .sound import sound_loader
+from .sound import DeviceManager, WindowSound
 
 #: Seconds between the samples of a trace.
 _SAMPLE_EVERY = 1.0
@@ -47,15 +47,15 @@ class Node:
         *,
         name: str,
         candidate: bool,
-        media: Callable[[], SessionFactory] | None,
+        sound: WindowSound | None,
     ) -> None:
         self._group, self._account, self._settings = group, account, settings
-        self._candidate, self._load_media = candidate, media
+        self._candidate, self._sound = candidate, sound
         self._window = Window(
             instance=secrets.token_hex(4),
             name=name,
             pid=os.getpid(),
-            media=media is not None,
+            media=sound is not None,
             candidate=candidate,
         )
         self._heir = ""
@@ -73,11 +73,11 @@ class Node:
         if self._trace.is_on:
             self._sample()
         self._agent = DummyAgent(self._context, self._window, self._settings, self._changed, self._trace)
-        self.phone = Phone(self._agent)
-        if self._load_media is not None:
+        self.phone = Phone(self._agent, self._sound)
+        if self._sound is not None:
             beat_every = self._settings.presence_time / 4
             self._host = MediaHost(
-                self._context, self._window.instance, self._load_media, beat_every=beat_every
+                self._context, self._window.instance, self._sound.load, beat_every=beat_every
             )
         candidacy = Candidacy(
             group=self._group,
@@ -94,12 +94,16 @@ class Node:
             trace=self._trace,
         )
         self._keeper = Keeper(self._context, candidacy)
+        if self._sound is not None:
+            self._sound.start(self.phone)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         # The leader's farewell asks its own window's host to end its sound, so the host goes last.
         self._agent.close()
         self._failure.cancel()
+        if self._sound is not None:
+            self._sound.close()
         try:
             await self._keeper.close()
         finally:
@@ -185,6 +189,8 @@ async def join(
     candidate: bool = True,
     microphone: str | None = "default",
     loudspeaker: str = "default",
+    ringer: str | None = None,
+    devices: DeviceManager | None = None,
     settings: Settings | None = None,
     wait: bool = True,
 ) -> AsyncIterator[Phone]:
@@ -198,24 +204,29 @@ async def join(
         microphone: What is sent in calls taken here: ``device[:NAME]``, ``wav:FILE``, ``tone:HZ``,
             ``silence``, ``default`` (a device if there is one, else silence); None: no calls are taken here.
         loudspeaker: What plays them: ``device[:NAME]``, ``wav:FILE``, ``none`` or ``default``.
+        ringer: What rings while an inbound call does, a name as for ``loudspeaker``; None: nothing does.
+        devices: Chooses the three in their stead, each time that a call begins: see :class:`DeviceManager`.
         settings: Default: see :func:`shared.config.load_settings`.
         wait: Return only once the phone is registered. Without, look at ``phone.registration`` yourself.
 
     Raises:
-        AccountError, ConfigError, GroupError: Something here must be put right; the text says what.
-        RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
+        AccountError, ConfigError, GroupError, MediaError: Something here must be put right; the text says
+        what. RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
         ServiceUnreachable, CertificateUntrusted: With ``wait``: the service cannot be reached.
     """
     ensure_logging()
     if not isinstance(account, Account):
         account = load_account(account)
+    settings = settings or load_settings()
+    if devices is None and microphone is not None:
+        devices = DeviceManager(microphone, loudspeaker, ringer=ringer)
     node = Node(
         group,
         account,
-        settings or load_settings(),
+        settings,
         name=name or f"window-{os.getpid()}",
         candidate=candidate,
-        media=sound_loader(account, microphone, loudspeaker) if microphone is not None else None,
+        sound=None if devices is None else WindowSound(account, settings, devices),
     )
     async with node:
         if wait:

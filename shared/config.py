@@ -49,6 +49,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auto_answer: bool = True
     """Whether a call is answered by itself where the service asks for that (supervision, REST)."""
 
+    opus_bit_rate: Annotated[int, msgspec.Meta(ge=6_000, le=128_000)] = 32_000
+    """What our voice may take, in bit/s; speech wants 24,000, and gains nothing beyond 48,000."""
+
+    opus_dtx: bool = False
+    """Whether to send almost nothing while nobody speaks here (discontinuous transmission)."""
+
+    echo_cancellation: bool = False
+    """Whether to take the loudspeaker's sound out of the microphone's; needs the extra ``aec`` (livekit)."""
+
     trace_dir: Path | None = None
     """Where each process writes what it saw and asked, for ``coordinator verify``; None: nowhere."""
 

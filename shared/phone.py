@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, overload
 import structlog
 
 from .call import Call
-from .errors import CallLost
+from .errors import CallLost, MediaError
 from .messages import (
     Action,
     Dial,
@@ -33,6 +33,7 @@ from .replica import (
     StalenessChanged,
 )
 from .services import Services
+from .sound import Sound
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -65,8 +66,8 @@ class Agent(Protocol):
 class Phone(Services):
     """The group's phone. Belongs to the event loop that joined."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, agent: Agent, sound: Sound | None = None) -> None:
+        self._agent, self._sound = agent, sound
         self._calls: dict[str, Call] = {}
         self._ended: dict[str, Call] = {}  # the last ones: news of an end can be faster than a dial's answer
         self._handlers: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
@@ -105,6 +106,17 @@ class Phone(Services):
     def instance(self) -> str:
         """The id of this process in the group."""
         return self._agent.instance
+
+    @property
+    def sound(self) -> Sound:
+        """This window's devices, volume, levels, ringing and recordings.
+
+        Raises:
+            MediaError: It has none: it joined with ``microphone=None``.
+        """
+        if self._sound is None:
+            raise MediaError("this window has no sound; join with a microphone and a loudspeaker")
+        return self._sound
 
     @property
     def role(self) -> Literal["real", "dummy"]:

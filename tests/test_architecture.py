@@ -97,6 +97,8 @@ def test_what_coordinator_exports_is_what_programs_were_promised() -> None:
         "CertificateUntrusted",
         "ConfigError",
         "Consultation",
+        "Device",
+        "DeviceManager",
         "Direction",
         "GroupError",
         "MediaError",

@@ -110,6 +110,12 @@ def account(tmp_path: Path) -> str:
     [
         (["--microphone", "gramophone"], "gramophone"),
         (["--loudspeaker", "wall:9"], "wall:9"),
+        (
+            ["--loudspeaker", "wav:/nonexistent/dir/x.wav"],
+            "there is no folder /nonexistent/dir; make it first",
+        ),
+        (["--microphone", "wav:/nonexistent/x.wav"], "cannot read /nonexistent/x.wav"),
+        (["--ringer", "bell"], "bell"),
     ],
 )
 def test_a_sound_that_there_is_not_is_one_line(

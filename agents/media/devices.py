@@ -3,20 +3,22 @@
 PortAudio calls us on threads of its own. They and the event loop meet in a ``deque``, whose ends are safe to
 use from both sides without a lock: nobody ever waits. The two clocks differ a little, so the deque is
 bounded: old sound is dropped, and silence fills what is missing.
+
+PortAudio learns what devices there are when it starts, and never again: see :class:`_PortAudio`.
 """
 
 import importlib
 import threading
 from collections import deque
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from shared.errors import MediaError
+from shared.sound import Device
 
-from .base import FRAME_SAMPLES, RATE_HZ, SILENCE
+from .base import FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ, SILENCE
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -27,37 +29,168 @@ _PORTAUDIO_HINT = (
     "the PortAudio library is missing; install it (Debian and Ubuntu: apt install libportaudio2, "
     "macOS: brew install portaudio), or use a WAV file or silence instead of a sound device"
 )
+Kind = Literal["microphone", "loudspeaker"]
+_CLASSES = {"microphone": "RawInputStream", "loudspeaker": "RawOutputStream"}
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One sound device as PortAudio names it; ``is_default``: it is what ``device`` without a name opens."""
+class _Stream:
+    """A device that is open: ``name`` is part of its name; None: the system's default, whichever it is."""
 
-    name: str
-    inputs: int
-    outputs: int
-    is_default_input: bool
-    is_default_output: bool
+    def __init__(self, kind: Kind, name: str | None, callback: Any) -> None:
+        self.kind, self.name, self.callback = kind, name, callback
+        self.raw: Any = None
 
 
-def list_devices() -> list[Device]:
-    """Return the machine's sound devices; raise :exc:`MediaError` if there is no PortAudio."""
-    sounddevice = _load()
-    try:
-        found = list(sounddevice.query_devices())
-    except Exception as exc:
-        raise _error("the sound devices cannot be listed", exc) from exc
-    default_input, default_output = sounddevice.default.device
-    return [
-        Device(
-            name=str(item["name"]),
-            inputs=int(item["max_input_channels"]),
-            outputs=int(item["max_output_channels"]),
-            is_default_input=index == default_input,
-            is_default_output=index == default_output,
-        )
-        for index, item in enumerate(found)
+class _PortAudio:
+    """What all streams of the process share.
+
+    To see a device that was plugged in, or another default, PortAudio must be ended and started again, and
+    that ends all its streams: they are closed before, and opened again afterwards. One lock keeps that whole.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._streams: list[_Stream] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no stream is open."""
+        return not self._streams
+
+    def devices(self) -> list[Device]:
+        """Return what PortAudio knows of; see :meth:`refresh`."""
+        with self._lock:
+            sounddevice = _load()
+            try:
+                found = list(sounddevice.query_devices())
+            except Exception as exc:
+                raise _error("the sound devices cannot be listed", exc) from exc
+            default_input, default_output = sounddevice.default.device
+            return [
+                Device(
+                    name=str(item["name"]),
+                    inputs=int(item["max_input_channels"]),
+                    outputs=int(item["max_output_channels"]),
+                    is_default_input=index == default_input,
+                    is_default_output=index == default_output,
+                )
+                for index, item in enumerate(found)
+            ]
+
+    def open(self, stream: _Stream) -> None:
+        """Open and start a stream of our format; PortAudio converts where the device wants another one."""
+        with self._lock:
+            stream.raw = self._start(stream, stream.name)
+            self._streams.append(stream)
+
+    def close(self, stream: _Stream) -> None:
+        """Stop and release a stream. Takes up to some hundred milliseconds."""
+        with self._lock:
+            if stream in self._streams:
+                self._streams.remove(stream)
+                self._stop(stream)
+
+    def refresh(self) -> None:
+        """Learn anew what devices there are. Open streams pause for some ten milliseconds.
+
+        A stream whose device is gone goes on with the default one, and comes back when its device does.
+        """
+        with self._lock:
+            sounddevice = _load()
+            for stream in self._streams:
+                self._stop(stream)
+            try:
+                sounddevice._terminate()
+                sounddevice._initialize()
+            finally:
+                for stream in self._streams:
+                    stream.raw = self._restart(stream)
+
+    def _restart(self, stream: _Stream) -> Any:
+        for name in (stream.name, None):
+            try:
+                raw = self._start(stream, name)
+            except MediaError as exc:
+                log.warning("device.lost", kind=stream.kind, device=name, error=str(exc))
+            else:
+                log.info("device.opened", kind=stream.kind, wanted=stream.name, device=name)
+                return raw
+        return None  # silence, until a device appears
+
+    def _start(self, stream: _Stream, name: str | None) -> Any:
+        sounddevice = _load()
+        index = None if name is None else choose(self.devices(), stream.kind, name)
+        raw = None
+        try:
+            raw = getattr(sounddevice, _CLASSES[stream.kind])(
+                device=index,
+                samplerate=RATE_HZ,
+                blocksize=FRAME_SAMPLES,
+                channels=1,
+                dtype="int16",
+                latency="low",
+                callback=stream.callback,
+            )
+            raw.start()
+        except Exception as exc:
+            if raw is not None:
+                raw.close(ignore_errors=True)
+            named = f"the {stream.kind} {name!r}" if name else f"the default {stream.kind}"
+            raise _error(f"{named} cannot be opened", exc) from exc
+        return raw
+
+    def _stop(self, stream: _Stream) -> None:
+        raw, stream.raw = stream.raw, None
+        if raw is not None:
+            # Not stop(), which would first play all that waits.
+            raw.abort(ignore_errors=True)
+            raw.close(ignore_errors=True)
+
+
+_portaudio = _PortAudio()
+
+
+def list_devices(*, refresh: Literal["never", "idle", "always"] = "never") -> list[Device]:
+    """Return the machine's sound devices as they were when PortAudio last looked.
+
+    Blocks for some ten milliseconds. ``refresh``: have it look again; open streams go on with what is there
+    now, and pause meanwhile. With ``idle`` only if there are none.
+
+    Raises:
+        MediaError: There is no PortAudio, or it fails.
+    """
+    if refresh == "always" or (refresh == "idle" and _portaudio.is_idle):
+        try:
+            _portaudio.refresh()
+        except MediaError:
+            raise
+        except Exception as exc:
+            raise _error("the sound devices cannot be looked for", exc) from exc
+    return _portaudio.devices()
+
+
+def choose(devices: list[Device], kind: Kind, name: str) -> int:
+    """Return the index of the device whose name is ``name``, or else of the one that has it in its name.
+
+    Raises:
+        MediaError: There is none, or more than one; the text lists them.
+    """
+    usable = [
+        (index, device.name)
+        for index, device in enumerate(devices)
+        if (device.inputs if kind == "microphone" else device.outputs) > 0
     ]
+    for match in (
+        [index for index, known in usable if known == name],
+        [index for index, known in usable if name.lower() in known.lower()],
+    ):
+        if len(match) == 1 or (match and len({devices[index].name for index in match}) == 1):
+            return match[0]
+        if match:
+            several = ", ".join(repr(devices[index].name) for index in match)
+            raise MediaError(f"{name!r} is not one {kind}, but several: {several}; use more of the name")
+    known = ", ".join(sorted({repr(known) for _, known in usable})) or "none at all"
+    raise MediaError(f"there is no {kind} {name!r}; there are: {known}")
 
 
 class DeviceSource:
@@ -65,7 +198,13 @@ class DeviceSource:
 
     def __init__(self, name: str | None = None) -> None:
         self._frames: deque[bytes] = deque(maxlen=CAPTURE_FRAMES)
-        self._stream = _open("RawInputStream", name, self._captured)
+        self._stream = _Stream("microphone", name, self._captured)
+        _portaudio.open(self._stream)
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a sound to its frame being read, as the device tells."""
+        return _latency(self._stream) + len(self._frames) * FRAME_SECONDS
 
     def read(self) -> bytes:
         """Return the oldest 20 ms that wait, at most 100 ms old; ``b""`` if the device gave none yet."""
@@ -88,7 +227,13 @@ class DeviceSink:
     def __init__(self, name: str | None = None) -> None:
         self._frames: deque[bytes] = deque(maxlen=PLAYBACK_FRAMES)
         self._playing = False
-        self._stream = _open("RawOutputStream", name, self._wanted)
+        self._stream = _Stream("loudspeaker", name, self._wanted)
+        _portaudio.open(self._stream)
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a frame being written to its sound, as the device tells."""
+        return _latency(self._stream) + len(self._frames) * FRAME_SECONDS
 
     def write(self, frame: bytes) -> None:
         """Play the frame after those that wait; beyond 160 ms the oldest is dropped."""
@@ -118,33 +263,14 @@ def _load() -> ModuleType:
         raise MediaError("the package sounddevice is missing; install it: pip install sounddevice") from exc
 
 
-def _open(kind: str, name: str | None, callback: Any) -> Any:
-    """Open and start a stream of our format; PortAudio converts where the device wants another one."""
-    sounddevice = _load()
-    what = "microphone" if kind == "RawInputStream" else "loudspeaker"
-    stream = None
-    try:
-        stream = getattr(sounddevice, kind)(
-            device=name,
-            samplerate=RATE_HZ,
-            blocksize=FRAME_SAMPLES,
-            channels=1,
-            dtype="int16",
-            latency="low",
-            callback=callback,
-        )
-        stream.start()
-    except Exception as exc:
-        if stream is not None:
-            stream.close(ignore_errors=True)
-        named = f"the {what} {name!r}" if name else f"the default {what}"
-        raise _error(f"{named} cannot be opened", exc) from exc
-    return stream
+def _latency(stream: _Stream) -> float:
+    raw = stream.raw  # None while PortAudio looks for devices
+    return float(raw.latency) if raw is not None else 0.0
 
 
-def _close(stream: Any) -> None:
-    # Stopping waits for PortAudio's thread, up to some hundred milliseconds: not on the event loop.
-    threading.Thread(target=stream.close, kwargs={"ignore_errors": True}, name="device-close").start()
+def _close(stream: _Stream) -> None:
+    # Not on the event loop: it takes its time, and so may a refresh that is under way.
+    threading.Thread(target=_portaudio.close, args=(stream,), name="device-close").start()
 
 
 def _error(what: str, exc: Exception) -> MediaError:

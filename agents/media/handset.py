@@ -1,9 +1,10 @@
 """What lies between a call and its source and sink: mute and hold, volume and level, echo, a recording."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+
+from shared.errors import ConfigError
 
 from .analysis import rms_level
 from .base import FRAME_BYTES, SILENCE, Sink, Source
@@ -13,12 +14,40 @@ from .pcm import scaled
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-@dataclass(slots=True)
+_LOUDEST = 4.0
+#: A recording keeps its place in time over a standstill of at most 5 s; a longer one is cut.
+_MAX_SKIPPED_FRAMES = 250
+
+
 class Volume:
     """How loud a window's calls are: 1 as they come, 0 silent. May be changed at any time, in any thread."""
 
-    microphone: float = 1.0
-    loudspeaker: float = 1.0
+    def __init__(self) -> None:
+        self._microphone = self._loudspeaker = 1.0
+
+    @property
+    def microphone(self) -> float:
+        """What the far end hears, 0 to 4 times as loud as it comes."""
+        return self._microphone
+
+    @microphone.setter
+    def microphone(self, gain: float) -> None:
+        self._microphone = _checked(gain)
+
+    @property
+    def loudspeaker(self) -> float:
+        """What is heard here, 0 to 4 times as loud as it comes."""
+        return self._loudspeaker
+
+    @loudspeaker.setter
+    def loudspeaker(self, gain: float) -> None:
+        self._loudspeaker = _checked(gain)
+
+
+def _checked(gain: float) -> float:
+    if not 0 <= gain <= _LOUDEST:
+        raise ConfigError(f"the volume {gain} is not one of 0 (silent) to {_LOUDEST:g}; 1 is as it comes")
+    return float(gain)
 
 
 class Canceller(Protocol):
@@ -74,6 +103,11 @@ class Handset:
         if before is not None:
             before.close()
 
+    def stop_recording(self, recorder: Recorder) -> None:
+        """Give ``recorder`` nothing more, if it is the one that records."""
+        if self._recorder is recorder:
+            self._recorder = None
+
     def say(self) -> bytes:
         """Return the frame to send; called every 20 ms, before :meth:`hear`."""
         frame = self._read()
@@ -91,8 +125,16 @@ class Handset:
         if self._canceller is not None:
             self._canceller.played(loud)
         self._write(loud)
-        if self._recorder is not None:
-            self._recorder.write(self._said, self._heard)
+        recorder = self._recorder  # it may be exchanged by another thread at any time
+        if recorder is not None:
+            recorder.write(self._said, self._heard)
+
+    def skip(self, frames: int) -> None:
+        """Let time pass in which nothing was said or heard, because the process stood still."""
+        recorder = self._recorder
+        if recorder is not None:
+            for _ in range(min(frames, _MAX_SKIPPED_FRAMES)):
+                recorder.write(SILENCE, SILENCE)
 
     def close(self) -> None:
         """Close source and sink, finish a recording."""

@@ -37,8 +37,8 @@ from .quality import QualityMeter
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-SessionFactory = Callable[[base.StateCallback], base.MediaSession]
-"""Open this window's microphone and loudspeaker for one call; raises :exc:`shared.errors.MediaError`."""
+SessionFactory = Callable[[str, base.StateCallback], base.MediaSession]
+"""Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`."""
 
 _SHOWN = {
     "new": MediaState.CONNECTING,
@@ -209,7 +209,7 @@ class _Sound:
         done: Callable[[MediaCommand, str, str], None],
         report: base.StateCallback,
     ) -> None:
-        self._open, self._done, self._report = open_session, done, report
+        self._open, self._done, self._report = partial(open_session, call_id), done, report
         self._session: base.MediaSession | None = None
         self._inbox: Inbox[MediaCommand] = Inbox(self._handle, name=f"sound-{call_id}")
         self.state: base.MediaState = "new"

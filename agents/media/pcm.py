@@ -26,6 +26,12 @@ def scaled(frame: bytes, gain: float) -> bytes:
     return to_wire(array.array("h", loud))
 
 
+def mixed(one: bytes, other: bytes) -> bytes:
+    """Return the sum of two frames of one length, within the limits."""
+    pairs = zip(samples_of(one), samples_of(other), strict=True)
+    return to_wire(array.array("h", [max(_LOWEST, min(_HIGHEST, left + right)) for left, right in pairs]))
+
+
 def interleaved(left: bytes, right: bytes) -> bytes:
     """Return two mono frames of one length as one stereo frame."""
     both = bytearray(2 * len(left))

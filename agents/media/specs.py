@@ -16,21 +16,25 @@ A sink is ``wav:FILE`` (record), ``none``, ``device``, ``device:NAME`` or ``defa
 import asyncio
 import functools
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from shared.errors import ConfigError, MediaError
 
-from .base import MediaSession, Sink, SinkFactory, Source, SourceFactory, StateCallback, ToneCallback
+from .base import Sink, SinkFactory, Source, SourceFactory, StateCallback, ToneCallback
 from .files import NullSink, Silence, ToneSource, WavSink, WavSource
 
 if TYPE_CHECKING:
     from .devices import DeviceSink, DeviceSource
+    from .handset import Canceller, Volume
+    from .options import OpusOptions
+    from .webrtc import WebRtcSession
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -78,6 +82,51 @@ def parse_sink(spec: str) -> SinkFactory:
     raise ConfigError(f"{spec!r} is no place for sound to go to; use {_SINKS}")
 
 
+def check_source(spec: str) -> SourceFactory:
+    """Return what opens the source, which is there and can be read at this moment.
+
+    Raises:
+        ConfigError: The spec is not understood.
+        MediaError: There is no such device, with a list of those that there are, or no such file.
+    """
+    make = parse_source(spec)
+    kind, _, rest = spec.partition(":")
+    if kind in ("wav", "loop"):
+        make().close()
+    elif kind == "device" and rest:
+        _check_device("microphone", rest)
+    return make
+
+
+def check_sink(spec: str) -> SinkFactory:
+    """Return what opens the sink, which is there and can be written at this moment; else see check_source."""
+    make = parse_sink(spec)
+    kind, _, rest = spec.partition(":")
+    if kind == "wav":
+        _check_recordable(Path(rest))
+    elif kind == "device" and rest:
+        _check_device("loudspeaker", rest)
+    return make
+
+
+def _check_device(kind: Literal["microphone", "loudspeaker"], name: str) -> None:
+    from .devices import choose, list_devices
+
+    choose(list_devices(), kind, name)
+
+
+def _check_recordable(path: Path) -> None:
+    # Looked at only: opening it would empty a recording that is there, before there is a call.
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise MediaError(f"cannot record to {path}: there is no folder {folder}; make it first")
+    if path.is_dir():
+        raise MediaError(f"cannot record to {path}: it is a folder; name a file in it")
+    target = path if path.exists() else folder
+    if not os.access(target, os.W_OK):
+        raise MediaError(f"cannot record to {path}: {target} may not be written by this user")
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What to use when the user says nothing; ``notice`` is a line to show, None with devices."""
@@ -110,32 +159,39 @@ def preload() -> None:
 
 
 def open_session(
-    source: str,
-    sink: str,
+    source: str | Source,
+    sink: str | Sink,
     *,
     addresses: Sequence[str] | None = None,
     stun_servers: Sequence[str] = (),
     on_state: StateCallback | None = None,
     on_tone: ToneCallback | None = None,
-) -> MediaSession:
+    volume: "Volume | None" = None,
+    canceller: "Canceller | None" = None,
+    opus: "OpusOptions | None" = None,
+) -> "WebRtcSession":
     """Open ``source`` and ``sink`` and return a WebRTC session that owns them.
 
     Must be called where an event loop runs. The first call imports aiortc: see :func:`preload`.
 
     Args:
-        source: A source as in this module's table.
-        sink: A sink as in this module's table.
+        source: A source as in this module's table, or one that is open already.
+        sink: A sink as in this module's table, or one that is open already.
         addresses: Local addresses for media; None: all of the machine's.
         stun_servers: ``host:port`` of servers that tell our public address.
         on_state: Called with every new state of the connection.
         on_tone: Called with every key that the far end presses.
+        volume: How loud to say and to play; may change at any time.
+        canceller: Takes the loudspeaker's sound out of the microphone's.
+        opus: How to speak Opus.
 
     Raises:
         ConfigError: A spec is not understood.
         MediaError: A device or a file cannot be opened.
     """
     asyncio.get_running_loop()
-    make_source, make_sink = parse_source(source), parse_sink(sink)
+    make_source = parse_source(source) if isinstance(source, str) else lambda: source
+    make_sink = parse_sink(sink) if isinstance(sink, str) else lambda: sink
     from .webrtc import WebRtcSession
 
     opened = make_source()
@@ -151,6 +207,9 @@ def open_session(
         stun_servers=stun_servers,
         on_state=on_state,
         on_tone=on_tone,
+        volume=volume,
+        canceller=canceller,
+        opus=opus,
     )
 
 

@@ -6,9 +6,10 @@ No I/O and no clock: :mod:`.webrtc` sends what :meth:`SendStream.step` returns, 
 from collections.abc import Callable
 
 from .base import FRAME_BYTES, FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ, SILENCE
-from .codec import Decoder, Encoder, OpusOptions, make_decoder, make_encoder
+from .codec import Decoder, Encoder, make_decoder, make_encoder
 from .dtmf import DtmfReceiver, DtmfSender
 from .jitter import JitterBuffer, JitterStats, Lost
+from .options import OpusOptions
 from .plc import ComfortNoise
 from .reception import ReceiveReport
 from .rtp import RtpPacket

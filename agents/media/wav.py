@@ -79,8 +79,9 @@ def _format(fmt: bytes, path: Path, start: int, size_bytes: int) -> WavFormat:
     return WavFormat(rate_hz, channels, sample, start, size_bytes - size_bytes % form.frame_bytes)
 
 
-def write_header(data_bytes: int, rate_hz: int) -> bytes:
-    """Return the 44-byte header of a mono 16-bit file with ``data_bytes`` of sound."""
-    fmt = struct.pack("<HHIIHH", _PCM, 1, rate_hz, rate_hz * 2, 2, 16)
+def write_header(data_bytes: int, rate_hz: int, *, channels: int = 1) -> bytes:
+    """Return the 44-byte header of a 16-bit file with ``data_bytes`` of sound."""
+    width = 2 * channels
+    fmt = struct.pack("<HHIIHH", _PCM, channels, rate_hz, rate_hz * width, width, 16)
     riff = b"RIFF" + struct.pack("<I", 36 + data_bytes) + b"WAVE"
     return riff + b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", data_bytes)

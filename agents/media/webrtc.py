@@ -17,10 +17,10 @@ from shared.errors import MediaError, SipError
 
 from . import sdp
 from .base import FRAME_SECONDS, MediaState, Sink, Source, StateCallback, ToneCallback
-from .codec import OpusOptions
 from .dtmf import check_tones
 from .handset import Canceller, Handset, Recorder, Volume
 from .link import Link
+from .options import OpusOptions
 from .quality import Counts
 from .rtcp import Reports, goodbye
 from .rtp import RtpPacket
@@ -348,6 +348,7 @@ class WebRtcSession:
                 # The process was stopped or starved: what was not said in time stays unsaid.
                 due += behind * FRAME_SECONDS
                 self._send.skip(behind)
+                self.handset.skip(behind)
             await asyncio.sleep(max(due - loop.time(), 0))
             await self._step()
             frames += 1

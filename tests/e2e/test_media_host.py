@@ -39,7 +39,7 @@ class Leader:
         self.host = MediaHost(context, "desk", lambda: self._open, beat_every=0.05)
         self.host.follow(1, endpoint)
 
-    def _open(self, _report: Any) -> Any:
+    def _open(self, _call_id: str, _report: Any) -> Any:
         self.sessions.append(SlowSession())
         return self.sessions[-1]
 

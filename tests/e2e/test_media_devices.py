@@ -1,0 +1,38 @@
+"""Devices that change in the middle of a call, measured by sound in a sound system without a sound card."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator.bench.pulse import is_available, open_pulse
+
+pytestmark = pytest.mark.skipif(
+    not is_available(), reason="needs PulseAudio (apt install pulseaudio libasound2-plugins libportaudio2)"
+)
+LONGEST_GAP = 0.1
+
+
+async def run_there(script: str, *names: str) -> str:
+    async with open_pulse(names) as environment:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            Path(__file__).with_name(script),
+            env=environment | {"PYTHONPATH": ":".join(sys.path)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return out.decode()
+
+
+def test_a_change_of_devices_in_a_call_loses_less_than_100_ms_of_sound() -> None:
+    facts = json.loads(asyncio.run(run_there("device_changer.py", "desk", "head")))
+    assert facts["loudspeaker"] < LONGEST_GAP
+    assert facts["microphone"] < LONGEST_GAP
+    assert facts["refresh"] < LONGEST_GAP
+    assert facts["level"] > 0.1
