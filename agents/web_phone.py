@@ -20,6 +20,7 @@ from shared.errors import ActionRefused
 from shared.messages import Action, Done, Snapshot, Window
 from shared.phone import Phone
 from shared.replica import Change
+from shared.sound import Sound
 
 from .dummy import DummyAgent
 from .media.host import MediaHost, SessionFactory
@@ -41,6 +42,7 @@ class LonePhone(Phone):
         settings: As for a group; its directories are not used.
         name: What it calls itself.
         load_sound: Imports what sound needs and returns the factory; None: it has no sound.
+        sound: What ``phone.sound`` is.
     """
 
     def __init__(
@@ -51,11 +53,12 @@ class LonePhone(Phone):
         settings: Settings,
         name: str,
         load_sound: Callable[[], SessionFactory] | None,
+        sound: Sound | None = None,
     ) -> None:
         instance = secrets.token_hex(4)
         window = Window(instance=instance, name=name, pid=os.getpid(), media=load_sound is not None)
         self._process = _Process(account, instance_id, settings, window, load_sound, self.apply)
-        super().__init__(self._process)
+        super().__init__(self._process, sound)
 
     @property
     def is_disposed(self) -> bool:

@@ -15,7 +15,7 @@ from shared.messages import Problem, RegistrationState
 
 from .group import load_instance_id
 from .node import raise_for
-from .sound import sound_loader
+from .sound import DeviceManager, WindowSound
 
 
 class WebPhone(LonePhone):
@@ -30,7 +30,7 @@ class WebPhone(LonePhone):
             a second phone of one account at the same time needs its own. Default: made once for the account
             on this host, and kept.
         auto_answer: Whether a call is answered by itself where the service asks for that.
-        microphone, loudspeaker, settings: As for :func:`join`.
+        microphone, loudspeaker, ringer, devices, settings: As for :func:`join`.
 
     Raises:
         AccountError, ConfigError, GroupError, MediaError: Something here must be put right; the text says
@@ -45,17 +45,23 @@ class WebPhone(LonePhone):
         auto_answer: bool = True,
         microphone: str | None = "default",
         loudspeaker: str = "default",
+        ringer: str | None = None,
+        devices: DeviceManager | None = None,
         settings: Settings | None = None,
     ) -> None:
         ensure_logging()
         account = read_account(sip_info)
         settings = msgspec.structs.replace(settings or load_settings(), auto_answer=auto_answer)
+        if devices is None and microphone is not None:
+            devices = DeviceManager(microphone, loudspeaker, ringer=ringer)
+        self._window_sound = None if devices is None else WindowSound(account, settings, devices)
         super().__init__(
             account,
             instance_id=instance_id or load_instance_id(settings, _file_name(account)),
             settings=settings,
             name=f"web-phone-{os.getpid()}",
-            load_sound=None if microphone is None else sound_loader(account, microphone, loudspeaker),
+            load_sound=self._window_sound.load if self._window_sound is not None else None,
+            sound=self._window_sound,
         )
 
     async def __aenter__(self) -> Self:
@@ -80,8 +86,16 @@ class WebPhone(LonePhone):
             ActionRefused: It was started, or disposed, before.
         """
         await super().start()
+        if self._window_sound is not None:
+            self._window_sound.start(self)
         await self.until(self._has_settled)
         raise_for(self.registration)
+
+    async def dispose(self) -> None:
+        """Hang up, remove the registration at once, and end. Harmless to call again."""
+        if self._window_sound is not None:
+            self._window_sound.close()
+        await super().dispose()
 
     def _has_settled(self) -> bool:
         registration = self.registration
