@@ -11,6 +11,7 @@ called. Handlers run one after the other on one more thread, so that they may ca
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ from shared.errors import ActionRefused, OutcomeUnknown
 from shared.messages import Call as CallView
 from shared.messages import Registration, Snapshot, Version, Window
 from shared.phone import CallEvent, Phone, PhoneEvent
+from shared.sound import Levels, Loudness, Recording, Sound
 
 from .node import join
 
@@ -96,7 +98,8 @@ def _blocking(
 
     @functools.wraps(verb)
     def wait(face: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return face._line.run(verb(face._subject, *args, **kwargs))  # type: ignore[no-any-return]
+        # By name: what is declared may be a protocol, and what is there its implementation.
+        return face._line.run(getattr(face._subject, verb.__name__)(*args, **kwargs))  # type: ignore[no-any-return]
 
     return wait
 
@@ -167,6 +170,68 @@ def _blocking_call(
     return wait
 
 
+class BlockingRecording:
+    """A :class:`shared.sound.Recording` whose end is waited for."""
+
+    def __init__(self, line: _LineThread, recording: Recording) -> None:
+        self._line, self._subject = line, recording
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._subject.path
+
+    @property
+    def seconds(self) -> float:
+        """How much is in it."""
+        return self._subject.seconds
+
+    @property
+    def problem(self) -> str:
+        """Why it ended before its time; "" if it did not."""
+        return self._subject.problem
+
+    stop = _blocking(Recording.stop)
+
+
+class BlockingSound:
+    """A :class:`shared.sound.Sound` whose verbs wait."""
+
+    def __init__(self, line: _LineThread, sound: Sound) -> None:
+        self._line, self._subject = line, sound
+
+    @property
+    def microphone(self) -> str:
+        """What the next call will send."""
+        return self._subject.microphone
+
+    @property
+    def loudspeaker(self) -> str:
+        """What the next call will be heard with."""
+        return self._subject.loudspeaker
+
+    @property
+    def volume(self) -> Loudness:
+        """How loud calls are here; set its ``microphone`` and ``loudspeaker``."""
+        return self._subject.volume
+
+    @property
+    def level(self) -> Levels:
+        """How loud the calls here are at this moment; all zero without one."""
+        return self._subject.level
+
+    devices = _blocking(Sound.devices)
+    use = _blocking(Sound.use)
+    ring_on = _blocking(Sound.ring_on)
+
+    def record(
+        self, call_id: str, path: str | os.PathLike[str], *, stereo: bool = True, longest: float = 4 * 3600.0
+    ) -> BlockingRecording:
+        """Record a call that has its sound here: see :meth:`shared.sound.Sound.record`."""
+        recording = self._subject.record(call_id, path, stereo=stereo, longest=longest)
+        return BlockingRecording(self._line, recording)
+
+
 class BlockingPhone:
     """A :class:`shared.phone.Phone` whose verbs wait. May be used from any thread."""
 
@@ -202,6 +267,11 @@ class BlockingPhone:
     def instance(self) -> str:
         """The id of this process in the group."""
         return self._subject.instance
+
+    @property
+    def sound(self) -> BlockingSound:
+        """This window's devices, volume, levels, ringing and recordings; see :class:`shared.sound.Sound`."""
+        return BlockingSound(self._line, self._subject.sound)
 
     @property
     def role(self) -> Literal["real", "dummy"]:

@@ -6,14 +6,28 @@ from typing import Any
 
 import pytest
 
-from coordinator.blocking import BlockingCall, BlockingConsultation, BlockingPhone, _LineThread
+from coordinator.blocking import (
+    BlockingCall,
+    BlockingConsultation,
+    BlockingPhone,
+    BlockingRecording,
+    BlockingSound,
+    _LineThread,
+)
 from shared.call import Call, Consultation
 from shared.errors import ActionRefused, OutcomeUnknown
 from shared.phone import Phone
+from shared.sound import Recording, Sound
 
 from .fakes import FakeAgent
 
-FACES = [(Call, BlockingCall), (Consultation, BlockingConsultation), (Phone, BlockingPhone)]
+FACES = [
+    (Call, BlockingCall),
+    (Consultation, BlockingConsultation),
+    (Phone, BlockingPhone),
+    (Sound, BlockingSound),
+    (Recording, BlockingRecording),
+]
 
 
 def verbs(kind: type) -> list[str]:
