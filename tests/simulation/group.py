@@ -138,6 +138,7 @@ class Member:
                 settings=self.group.settings,
                 lease=RoomLease(self.group.room, self.machine, self.instance),
                 is_candidate=self._candidate,
+                grace=lambda: 0.0,
                 seed=lambda: self.agent.snapshot,
                 follow=self._follow,
                 failed=lambda exc: self.group.world.failures.append(repr(exc)),

@@ -97,7 +97,7 @@ def _happen(group: Group) -> None:
         group.service.binding.cut()
     elif roll < 0.96 and len(group.members) < 7:
         group.start(media=rng.random() < 0.6)
-    elif living and len(living) > 1:
+    elif len([member for member in living if member.window.candidate]) > 1:
         rng.choice(living).leave()
 
 
