@@ -57,6 +57,11 @@ class Flow:
         self.cut()
 
     @property
+    def peer(self) -> str:
+        """Who is at the other end."""
+        return "the simulated service"
+
+    @property
     def closed_because(self) -> str:
         """Why it ended."""
         return "" if self.is_open else "cut off"
