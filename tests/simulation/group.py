@@ -234,6 +234,19 @@ class _SameThread:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
+class _StillSurroundings:
+    """A computer that neither sleeps nor moves."""
+
+    def __init__(self, slept: object, moved: object) -> None:
+        pass
+
+    def connected(self, peer: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 @contextmanager
 def simulated(group: Group) -> Iterator[None]:
     """Let the product's code meet the simulated world for as long as this lasts."""
@@ -282,6 +295,7 @@ def simulated(group: Group) -> Iterator[None]:
         patches.enter_context(patch.object(agents.real, "wall", lambda: 1e9 + world.now))
         patches.enter_context(patch.object(agents.real, "Obituary", NoObituary))
         patches.enter_context(patch.object(agents.line, "SipSocket", Socket))
+        patches.enter_context(patch.object(agents.line, "Surroundings", _StillSurroundings))
         patches.enter_context(patch.object(coordinator.keeper, "ActorThread", _SameThread))
         patches.enter_context(
             patch.object(secrets, "token_hex", lambda size: world.random.randbytes(size).hex())

@@ -57,9 +57,9 @@ class Flow:
         self.cut()
 
     @property
-    def peer(self) -> str:
+    def peer(self) -> tuple[str, int]:
         """Who is at the other end."""
-        return "the simulated service"
+        return ("127.0.0.1", 9)
 
     @property
     def closed_because(self) -> str:
