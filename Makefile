@@ -7,7 +7,7 @@
 # make test ARGS='-k election -x'  arguments for pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench fuzz coverage clean portaudio kamailio browser FORCE
+.PHONY: help setup demo test check format bench fuzz coverage clean portaudio kamailio qt browser FORCE
 
 SECONDS := 60
 VENV := .venv
@@ -21,7 +21,7 @@ help: ## list these commands
 demo: portaudio $(VENV)/.installed ## set up, then watch one line in three windows
 	@$(BIN)/python -m coordinator
 
-test: portaudio kamailio browser $(VENV)/.installed-dev ## set up, then run all tests
+test: portaudio kamailio qt browser $(VENV)/.installed-dev ## set up, then run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of imports
@@ -43,7 +43,7 @@ fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SE
 	@for target in message challenge sdp xml info phone; do \
 	    echo "$$target"; $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
 
-coverage: portaudio kamailio browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
+coverage: portaudio kamailio qt browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
 	@mkdir -p .coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
@@ -57,6 +57,10 @@ portaudio: $(VENV)/pyvenv.cfg
 kamailio: $(VENV)/pyvenv.cfg
 	@.ci/debian-packages 'the tests against a foreign SIP server are skipped' \
 	    kamailio kamailio-outbound-modules kamailio-tls-modules kamailio-websocket-modules
+
+qt: $(VENV)/pyvenv.cfg
+	@.ci/debian-packages 'the test of a window of Qt is skipped' \
+	    libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-bin libxkbcommon0
 
 browser:
 	@.ci/browser
