@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from .call import Call
+from .conference import Conference, ConferenceService, start_conference
 from .errors import ActionRefused
 
 _MONITOR, _WHISPER, _BARGE, _TAKE_OVER = "*80", "*81", "*82", "*83"
@@ -59,6 +60,10 @@ class Services:
     async def take_over(self, extension: str) -> Call:
         """Take the call of ``extension`` away from it."""
         return await self._supervise(_TAKE_OVER, extension)
+
+    async def conference(self, service: ConferenceService) -> Conference:
+        """Have a conference made by ``service``, the REST client of the same user, and call into it."""
+        return await start_conference(self, service)
 
     async def _supervise(self, code: str, extension: str) -> Call:
         """Dial the code, and tell the voice that answers whom we mean."""

@@ -122,6 +122,7 @@ class Rig:
         self.reinvite_sdp = FAR_ANSWER
         self.documents: list[AgentMessage] = []  # what we told the service by MESSAGE
         self.message_status: int | None = 200  # what it says to that; None: nothing yet
+        self.is_cut = False  # nothing of what we send arrives
         self.host_answers = True
         self.host_error = ""
         self.unanswered: list[tuple[str, MediaCommand]] = []
@@ -280,7 +281,8 @@ class Rig:
                     self.frames.append(text)
                     line = message.method if isinstance(message, SipRequest) else f"{message.status}"
                     self.sip.append(line if isinstance(message, SipRequest) else f"{line} {effect.method}")
-                    self.far.receive(message, self.now)
+                    if not self.is_cut:
+                        self.far.receive(message, self.now)
                 case CommandHost(instance, command):
                     self.commands.append((instance, command))
                     self.unanswered.append((instance, command))

@@ -8,7 +8,6 @@ from functools import partial
 from shared.errors import ActionRefused
 from shared.messages import (
     Answer,
-    Call,
     CallState,
     Cause,
     CompleteTransfer,
@@ -23,7 +22,6 @@ from shared.messages import (
     MediaState,
     Mute,
     Park,
-    RegistrationState,
     ReInvite,
     Request,
     SendDtmf,
@@ -38,12 +36,8 @@ from shared.messages import (
 )
 
 from .calls import CallRecord
-from .checks import require_headers, require_number
 from .parts import Parts
 from .ringing import RingingAction
-
-#: Calls that are not over. Far above what a person can use, far below what would hurt.
-_MOST_CALLS = 50
 
 
 class Actions:
@@ -57,7 +51,7 @@ class Actions:
         action = request.action
         match action:
             case Dial():
-                self._dial(request, action, now)
+                self._parts.dialling.begin(request, action, now)
             case Answer():
                 self._answer(request, action.call_id, now)
             case Decline() | ToVoicemail() | Forward() | StartReply() | SendReply():
@@ -78,58 +72,6 @@ class Actions:
                 self._parts.transfers.begin(request, action, now)
             case StartRecording() | StopRecording() | Flip() | Park():
                 self._parts.in_call.begin(request, action, now)
-
-    # -- an outbound call: the window's offer, then the INVITE -------------------------------------------
-
-    def _dial(self, request: Request, action: Dial, now: float) -> None:
-        term = self._term
-        require_number(action.target)
-        if action.caller_id:
-            require_number(action.caller_id, "number to show")
-        require_headers(action.headers)
-        if term.registration.state is not RegistrationState.REGISTERED:
-            detail = term.registration.detail or f"the phone is {term.registration.state}"
-            raise ActionRefused("not_registered", f"no calls can be made now: {detail}")
-        if len(term.calls.live()) >= _MOST_CALLS:
-            raise ActionRefused("too_busy", f"there are {_MOST_CALLS} calls already")
-        if action.transfer_of:
-            term.calls.get(action.transfer_of, CallState.ANSWERED)
-        self._hosts.require(request.instance)
-        view = Call(
-            call_id=term.new_id(),
-            direction=Direction.OUTBOUND,
-            state=CallState.INIT,
-            remote_number=action.target,
-            local_number=action.caller_id,
-            media_host=request.instance,
-            transfer_of=action.transfer_of,
-            started_at=term.wall(now),
-        )
-        record = term.calls.add(CallRecord(view))
-        term.has_changed = True
-        self._hosts.offer(request.instance, record, partial(self._offered, request, action, record), now)
-
-    def _offered(
-        self, request: Request, action: Dial, record: CallRecord, done: MediaDone, now: float
-    ) -> None:
-        term = self._term
-        if record.view.state.is_final:
-            term.refuse(request, ActionRefused("wrong_state", "the call was hung up before it began"), now)
-            return
-        if done.error:
-            term.end_call(record, Cause.NO_MEDIA, now, reason=done.error)
-            term.refuse(request, ActionRefused("no_media", f"no sound at this window: {done.error}"), now)
-            return
-        record.local_sdp = done.sdp
-        try:
-            record.session_id = term.user_agent.invite(
-                action.target, done.sdp, caller_id=action.caller_id or None, headers=action.headers, now=now
-            )
-        except ActionRefused as exc:
-            term.end_call(record, Cause.REJECTED, now, reason=exc.message)
-            term.refuse(request, exc, now)
-            return
-        term.acknowledge(request, now, record.call_id)
 
     # -- an inbound call: the window's answer, then the 200 ----------------------------------------------
 

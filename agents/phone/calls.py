@@ -20,6 +20,7 @@ class CallRecord:
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
     changing: Request | None = None  # the hold, unhold or new connection under way
+    is_repeating: bool = False  # the far end is being told where we are; ``changing`` waits for that
     is_renewing: bool = False  # a new connection is being offered to the far end
     early_sdp: str = field(default="", repr=False)  # what the far end lets us hear before it answers
     reqid: int = 0  # of the newest request by INFO

@@ -32,6 +32,9 @@ class Changes:
         if record.view.held == held:
             self._term.acknowledge(request, now, record.call_id)
             return
+        if record.is_repeating:
+            record.changing = request
+            return
         offer = reoffer(record.local_sdp, _ours(held))
         self._term.user_agent.reinvite(record.session_id, offer, now)  # may refuse: then nothing has changed
         record.local_sdp, record.changing = offer, request
@@ -49,17 +52,19 @@ class Changes:
         """Give a call a new connection for its sound."""
         record = self._idle(action.call_id)
         record.changing = request
-        self._offer(record, now)
+        if not record.is_repeating:
+            self._offer(record, now)
 
     def replace(self, record: CallRecord, now: float) -> None:
         """Do the same because the far end's answer does not fit the connection that there is."""
-        if record.changing is None and record.view.state is CallState.ANSWERED:
+        if record.changing is None and not record.is_renewing and record.view.state is CallState.ANSWERED:
             self._offer(record, now)
 
     def repeat(self, record: CallRecord, now: float) -> None:
         """Tell the far end where we are: the same sound once more."""
         record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
         self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)
+        record.is_repeating = True
 
     def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
         """Tell a call's host whether it is held. If it cannot do it, it is gone, and noticed elsewhere."""
@@ -68,6 +73,11 @@ class Changes:
     def done(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Take the far end's answer to a re-INVITE."""
         request, record.changing = record.changing, None
+        if record.is_repeating:
+            record.is_repeating = False
+            if request is not None:
+                self._try(request, now)
+            return
         is_new = record.is_renewing
         record.is_renewing = False
         if 200 <= event.status < 300:
@@ -95,6 +105,17 @@ class Changes:
         user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
 
     # -- inside
+
+    def _try(self, request: Request, now: float) -> None:
+        """Do what has waited until the far end knew where we are."""
+        try:
+            match request.action:
+                case Hold() | Unhold():
+                    self.hold(request, request.action, now)
+                case ReInvite():
+                    self.renew(request, request.action, now)
+        except ActionRefused as exc:
+            self._term.refuse(request, exc, now)
 
     def _idle(self, call_id: str) -> CallRecord:
         record = self._term.calls.get(call_id, CallState.ANSWERED)

@@ -20,6 +20,7 @@ from shared.messages import (
     Cause,
     MediaChanged,
     MediaDone,
+    MediaState,
     Outcome,
     Problem,
     QualityChanged,
@@ -250,6 +251,7 @@ class PhoneCore:
     def effects(self, now: float) -> list[Effect]:
         """Drain what the shell must do, in order. Call after every input."""
         self._run_user_agent(now)
+        self._parts.dialling.settle(now)
         effects, self._term.effects = self._term.effects, []
         return effects
 
@@ -323,5 +325,7 @@ class PhoneCore:
             with contextlib.suppress(ActionRefused):  # it has ended, or is being changed
                 if record.view.state.is_final:
                     self._term.user_agent.hangup(record.session_id, now)
+                elif record.view.media is MediaState.FAILED:
+                    self._parts.changes.replace(record, now)
                 elif record.changing is None and not record.is_renewing:
                     self._parts.changes.repeat(record, now)

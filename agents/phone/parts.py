@@ -2,6 +2,7 @@
 
 from .auto_answer import AutoAnswer
 from .changes import Changes
+from .dialling import Dialling
 from .hosts import MediaHosts
 from .in_call import InCall
 from .ringing import Ringing
@@ -16,6 +17,7 @@ class Parts:
     def __init__(self, term: Term, instance: str, *, auto_answer: bool) -> None:
         self.term = term
         self.hosts = MediaHosts(term)
+        self.dialling = Dialling(term, self.hosts)
         self.transfers = Transfers(term)
         self.ringing = Ringing(term)
         self.in_call = InCall(term)

@@ -176,6 +176,13 @@ class Sessions:
             raise ActionRefused("no_such_call", "there is no such call, or it is over")
         return session
 
+    def is_taken(self, session_id: str) -> bool:
+        """Whether anybody has answered our INVITE yet, provisionally or with a challenge."""
+        session = self._sessions.get(session_id)
+        if session is None or session.state is not SessionState.CALLING or session.invite is None:
+            return True
+        return session.invite.cseq.number > self._context.first_cseq
+
     def live(self) -> list[Session]:
         """Return all sessions that have not ended, oldest first."""
         return [session for session in self._sessions.values() if session.state is not SessionState.ENDED]

@@ -171,6 +171,10 @@ class UserAgent:
         self._advance(now)
         return session_id
 
+    def is_taken(self, session_id: str) -> bool:
+        """Whether the service has our INVITE: it has answered something."""
+        return self._sessions.is_taken(session_id)
+
     def answer(self, session_id: str, sdp: str, now: float) -> None:
         """Answer a call that rings."""
         self._sessions.answer(session_id, sdp, now)

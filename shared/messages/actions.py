@@ -12,7 +12,7 @@ ReplyUnits = Literal["minutes", "hours", "days"]
 
 
 class Dial(Wire, tag="dial", frozen=True, kw_only=True, omit_defaults=True):
-    """Call ``target``, a number or extension. Done, with the new call's id, when the INVITE was sent."""
+    """Call ``target``, a number or extension. Done, with the new call's id, when the service has it."""
 
     target: str
     caller_id: str = ""
