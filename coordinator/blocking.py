@@ -23,6 +23,7 @@ import structlog
 from shared.actor import new_event_loop
 from shared.call import Call, Consultation
 from shared.call_facts import CallFacts
+from shared.conference import Conference, ConferenceService
 from shared.errors import ActionRefused, OutcomeUnknown
 from shared.messages import Call as CallView
 from shared.messages import Registration, Snapshot, Version, Window
@@ -141,9 +142,10 @@ class BlockingCall(CallFacts):
     connected = _blocking(Call.connected)
     ended = _blocking(Call.ended)
 
-    def warm_transfer(self, target: str) -> "BlockingConsultation":
+    def warm_transfer(self, target: "str | BlockingCall") -> "BlockingConsultation":
         """Wait for :meth:`shared.call.Call.warm_transfer`."""
-        return BlockingConsultation(self._line, self._line.run(self._subject.warm_transfer(target)))
+        whom = target._subject if isinstance(target, BlockingCall) else target
+        return BlockingConsultation(self._line, self._line.run(self._subject.warm_transfer(whom)))
 
 
 class BlockingConsultation:
@@ -156,6 +158,22 @@ class BlockingConsultation:
 
     complete = _blocking(Consultation.complete)
     cancel = _blocking(Consultation.cancel)
+
+
+class BlockingConference:
+    """A :class:`shared.conference.Conference` whose verbs wait."""
+
+    def __init__(self, line: _LineThread, conference: Conference) -> None:
+        self._line, self._subject = line, conference
+        self.session_id, self.call = conference.session_id, BlockingCall(line, conference.call)
+
+    def merge(self, call: BlockingCall) -> None:
+        """Wait for :meth:`shared.conference.Conference.merge`."""
+        self._line.run(self._subject.merge(call._subject))
+
+    def invite(self, number: str) -> BlockingCall:
+        """Wait for :meth:`shared.conference.Conference.invite`."""
+        return BlockingCall(self._line, self._line.run(self._subject.invite(number)))
 
 
 def _blocking_call(
@@ -293,6 +311,10 @@ class BlockingPhone:
     barge = _blocking_call(Phone.barge)
     take_over = _blocking_call(Phone.take_over)
     perform = _blocking(Phone.perform)
+
+    def conference(self, service: ConferenceService) -> BlockingConference:
+        """Wait for :meth:`shared.phone.Phone.conference`; ``service`` is used in the line's thread."""
+        return BlockingConference(self._line, self._line.run(self._subject.conference(service)))
 
     def until(self, condition: Callable[[], bool], time: float | None = None) -> None:
         """Return when ``condition`` holds; it is asked in the line's thread, so it must not wait.

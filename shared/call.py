@@ -159,14 +159,18 @@ class Call(CallFacts):
         """Send the far end to ``target``; return when it is answered there, and so is over here."""
         await self._phone.perform(Transfer(call_id=self.call_id, target=target), TRANSFER_TIME)
 
-    async def warm_transfer(self, target: str) -> "Consultation":
+    async def warm_transfer(self, target: "str | Call") -> "Consultation":
         """Hold this call and call ``target``; return when that is answered, to be asked about this one.
+
+        ``target`` may be another call that there is already: then nobody is called.
 
         Raises:
             CallFailed, CallLost: ``target`` could not be reached; this call stays on hold.
         """
         if not self.held:
             await self.hold()
+        if isinstance(target, Call):
+            return Consultation(self._phone, self, target, is_new=False)
         call = await self._phone.dial(target, transfer_of=self.call_id)
         await call.answered()
         return Consultation(self._phone, self, call)
@@ -247,17 +251,18 @@ class Call(CallFacts):
 
 
 class Consultation:
-    """Two calls of which one is asked about the other: the held ``original`` and the new ``call``."""
+    """Two calls of which one is asked about the other: the held ``original`` and the ``call``."""
 
-    def __init__(self, phone: CallOwner, original: Call, call: Call) -> None:
-        self._phone, self.original, self.call = phone, original, call
+    def __init__(self, phone: CallOwner, original: Call, call: Call, *, is_new: bool = True) -> None:
+        self._phone, self.original, self.call, self._is_new = phone, original, call, is_new
 
     async def complete(self) -> None:
         """Connect the two far ends with each other; both calls are over here."""
-        await self._phone.perform(CompleteTransfer(call_id=self.call.call_id), TRANSFER_TIME)
+        action = CompleteTransfer(call_id=self.call.call_id, transfer_of=self.original.call_id)
+        await self._phone.perform(action, TRANSFER_TIME)
 
     async def cancel(self) -> None:
-        """Hang up the new call and take the original off hold."""
-        if not self.call.state.is_final:
+        """Hang up the call, if it was made for this, and take the original off hold."""
+        if self._is_new and not self.call.state.is_final:
             await self.call.hangup()
         await self.original.unhold()

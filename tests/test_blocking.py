@@ -8,6 +8,7 @@ import pytest
 
 from coordinator.blocking import (
     BlockingCall,
+    BlockingConference,
     BlockingConsultation,
     BlockingPhone,
     BlockingRecording,
@@ -15,6 +16,7 @@ from coordinator.blocking import (
     _LineThread,
 )
 from shared.call import Call, Consultation
+from shared.conference import Conference
 from shared.errors import ActionRefused, OutcomeUnknown
 from shared.phone import Phone
 from shared.sound import Recording, Sound
@@ -24,6 +26,7 @@ from .fakes import FakeAgent
 FACES = [
     (Call, BlockingCall),
     (Consultation, BlockingConsultation),
+    (Conference, BlockingConference),
     (Phone, BlockingPhone),
     (Sound, BlockingSound),
     (Recording, BlockingRecording),

@@ -170,6 +170,36 @@ def test_a_warm_transfer_names_the_dialog_as_the_service_knows_it_and_ends_both_
     assert isinstance(rig.answer_to(request), Done)
 
 
+def test_two_calls_that_came_by_themselves_can_be_connected() -> None:
+    rig = Rig()
+    original, other = answered(rig), second(rig)
+    request = ask(rig, CompleteTransfer(call_id=other.call_id, transfer_of=original.call_id))
+    asked = original.answer_refer(202)
+    dialog = rig.far.session(other.session).dialog
+    assert dialog is not None
+    assert asked.replaced is not None
+    assert asked.replaced.call_id == dialog.call_id
+    for call in (other, original):
+        call.hang_up_far()
+    assert isinstance(rig.answer_to(request), Done)
+    assert [original.view.cause, other.view.cause] == [Cause.TRANSFERRED] * 2
+
+
+def second(rig: Rig) -> Talk:
+    session = rig.ring()
+    talk = Talk(rig, rig.snapshot.calls[-1].call_id, session)
+    assert isinstance(rig.do(Answer(call_id=talk.call_id)), Done)
+    return talk
+
+
+def test_a_call_cannot_be_connected_with_itself() -> None:
+    rig = Rig()
+    talk = answered(rig)
+    refused = rig.do(CompleteTransfer(call_id=talk.call_id, transfer_of=talk.call_id))
+    assert isinstance(refused, Refused)
+    assert refused.code == "wrong_state"
+
+
 def test_a_call_that_consults_about_no_other_completes_nothing() -> None:
     rig = Rig()
     talk = answered(rig)

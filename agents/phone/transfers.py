@@ -49,9 +49,10 @@ class Transfers:
         consultation = None
         if isinstance(action, CompleteTransfer):
             consultation = self._term.calls.get(action.call_id, CallState.ANSWERED)
-            if not consultation.view.transfer_of:
+            original = action.transfer_of or consultation.view.transfer_of
+            if not original or original == action.call_id:
                 raise ActionRefused("wrong_state", "the call consults about no other")
-            record = self._term.calls.get(consultation.view.transfer_of, CallState.ANSWERED)
+            record = self._term.calls.get(original, CallState.ANSWERED)
             target = consultation.view.remote_number
         else:
             record = self._term.calls.get(action.call_id, CallState.ANSWERED)

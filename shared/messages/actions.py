@@ -110,10 +110,14 @@ class Transfer(Wire, tag="transfer", frozen=True, kw_only=True):
     target: str
 
 
-class CompleteTransfer(Wire, tag="complete_transfer", frozen=True, kw_only=True):
-    """Connect the far end of a consultation call with that of the call it consults about (RFC 5589 §7)."""
+class CompleteTransfer(Wire, tag="complete_transfer", frozen=True, kw_only=True, omit_defaults=True):
+    """Connect the far end of a consultation call with that of the call it consults about (RFC 5589 §7).
+
+    ``transfer_of`` is the latter; default: what the call was dialled for.
+    """
 
     call_id: str
+    transfer_of: str = ""
 
 
 class StartRecording(Wire, tag="start_recording", frozen=True, kw_only=True):
