@@ -38,6 +38,8 @@ class FakeCall:
     def other(self, leg: object) -> FakeLeg:
         return self.far
 
+    beyond = other
+
 
 def ask(call: FakeCall, body: str) -> str | None:
     return obey(call, FakeLeg(), body)  # type: ignore[arg-type]  # fakes

@@ -6,8 +6,9 @@
 * pure: :mod:`.registrar`, :mod:`.gate` (digest), :mod:`.dialect`; :mod:`.accounts` (numbers)
 * :mod:`.legs`, :mod:`.phones`, :mod:`.phone_leg`, :mod:`.calls`: who talks to whom, over whichever connection
 * :mod:`.messages`, :mod:`.infos`: what phones want besides, through the two channels of the real service
-* :mod:`.transfers`, :mod:`.standin`, :mod:`.parking`: calls whose ends change
-* :mod:`.sounds` and :mod:`.media`: the sound of phones at the service, and who hears whom
+* :mod:`.transfers`, :mod:`.standin`, :mod:`.parking`, :mod:`.replacing`: calls whose ends change
+* :mod:`.conferences`, :mod:`.supervision`: numbers of the service itself, whose end is a :mod:`.service_leg`
+* :mod:`.sounding`, :mod:`.sounds`, :mod:`.seats`, :mod:`.media`: sound at the service, and who hears whom
 * shells: :mod:`.server` (WebSocket), :mod:`.control` (HTTP), :mod:`.robots` and :mod:`.ears` (sound)
   and :mod:`.ledger` (file)
 * :mod:`.service` joins them, :mod:`.main` makes a program of it; :mod:`.client` controls one from elsewhere

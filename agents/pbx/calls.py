@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from agents.sip.message import Request
 from agents.sip.ringcentral import AgentMessage
-from shared.errors import SharedlineError
 
 from . import infos
 from .dialect import Caller, CallName
 from .legs import Leg
 from .media.recorder import Recording
-from .media.room import Room
+from .media.room import Party, Role, Room
 from .media.tones import ringback
 from .messages import DECLINED, obey
 from .pace import Cancel
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg
 from .phones import Phone
 from .robots import Robot
-from .sounds import Direct
+from .seats import Seats, anchor
+from .service_leg import ServiceLeg
 from .switch import Switch
 from .views import CallView
 
@@ -47,7 +47,7 @@ class Call:
     """The callee's leg that answered."""
 
     extension: str | None = None
-    room: Room = field(default_factory=Room)
+    seats: Seats = field(default_factory=Seats)
     """Where its ends talk, as far as their sound passes the service."""
 
     _lost: set[str] = field(default_factory=set)
@@ -64,6 +64,7 @@ class Call:
 
     _is_caller_answered: bool = False
     _released: set[str] = field(default_factory=set)
+    _followers: list[Callable[[], None]] = field(default_factory=list)
     _timers: list[Cancel] = field(default_factory=list)
 
     # -- begin
@@ -75,23 +76,23 @@ class Call:
         self._record("CALL_STARTED", number=dialled, leg=self.caller.name, session_id=session_id)
         if isinstance(self.caller, PhoneLeg) and self.switch.settings.direct_media and self.caller.offered:
             self.caller.sound_there()
-        self.room.alone = ringback()
-        self.caller.progress(lambda: self.route(dialled))
+        self.seats.room.alone = ringback()
+        special = self._special(dialled)
+        self.caller.progress(lambda: self.route(dialled, special))
         self.seat(self.caller)
 
-    def route(self, dialled: str) -> None:
+    def route(self, dialled: str, special: Callable[[], None] | None = None) -> None:
         """Ring whoever has the number ``dialled``; refuse the caller if nobody has it."""
         if self._over:
             return
-        parked = self.switch.transfers.lot.take(dialled)
-        if parked is not None:
-            self.switch.transfers.spawn(self._pick_up(parked))
+        if (special := special or self._special(dialled)) is not None:
+            special()
             return
         route = self.switch.plan.route(dialled)
         if route.kind == "bad":
-            self._refuse(route.status, f"cannot call {dialled}")
+            self.refuse(route.status, f"cannot call {dialled}")
             return
-        if self.switch.settings.answer_at_once and not self._is_direct:
+        if self.switch.settings.answer_at_once and self.caller.party is not None:
             self._answer_caller()
         if route.kind == "robot":
             self.ring_robot(route.number)
@@ -143,20 +144,23 @@ class Call:
         elif status >= self._status[0]:
             self._status = (status, reason)
         if status >= 600 or not (self.callees or self._lost):
-            self._refuse(*self._status)
+            self.refuse(*self._status)
 
     def sounds(self, leg: Leg) -> None:
         """Let the ends hear what is to be heard now."""
         if leg.party is not None:
-            self.room.hold(leg.party, leg.holds)
+            self.seats.room.hold(leg.party, leg.holds)
         if self.far is not None:
             self.far.partner_is(self.caller.media_state, holds=self.caller.holds)
             self.caller.partner_is(self.far.media_state, holds=self.far.holds)
 
     def pressed(self, leg: Leg, key: str) -> None:
         """Pass a key on."""
+        other = self.other(leg)
+        if isinstance(other, ServiceLeg):
+            other.press(key)
         if leg.party is not None:
-            self.room.pressed(leg.party, key)
+            self.seats.room.pressed(leg.party, key)
 
     def referred(self, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Have the transfer made."""
@@ -238,48 +242,66 @@ class Call:
             return None
         return self.far if leg is self.caller else self.caller
 
+    def beyond(self, leg: Leg) -> Leg | None:
+        """Return :meth:`other`, if it is somebody who could as well talk with someone else."""
+        other = self.other(leg)
+        return None if isinstance(other, ServiceLeg) else other
+
     def party(self, leg: Leg) -> Caller:
         """Return whom others see when ``leg`` calls them."""
         return self.who if leg is self.caller else Caller(leg.number, "")
 
     async def anchor(self) -> None:
-        """Have the sound of both ends pass the service from now on, if it does not yet.
+        """Have the sound of both ends pass the service from now on; see :func:`~agents.pbx.seats.anchor`."""
+        await anchor(self.caller, self.far)
+        if not self._over:
+            self.seat(self.caller, self.far)
 
-        Raises:
-            SharedlineError: One of the phones does not agree; what has changed by then stays.
-        """
-        for leg in (self.caller, self.far):
-            if isinstance(leg, PhoneLeg):
-                await leg.anchor()
-        for leg in (self.caller, self.far):
-            if leg is not None and not self._over:
-                self.seat(leg)
+    def seat(self, *legs: Leg | None) -> None:
+        """Let ends, as far as their sound passes the service, talk in the call's room."""
+        for leg in legs:
+            if leg is not None:
+                self.seats.sit(leg)
+                self.sounds(leg)
 
-    def seat(self, leg: Leg) -> None:
-        """Let an end, as far as its sound passes the service, talk in the call's room."""
-        if leg.party is not None:
-            self.room.add(leg.party)
-            self.sounds(leg)
+    def enter(self, room: Room, role: Role = "talks", *, agent: Party | None = None) -> None:
+        """Let the caller talk in a room that others share; the call's own is empty then."""
+        self.seats.move(self.caller, room, role, agent=agent)
+        self.sounds(self.caller)
 
     def release(self, leg: Leg) -> None:
         """Let an end go, which talks in another call from now on; the rest is to be hung up."""
         self._released.add(leg.name)
-        if leg.party is not None:
-            self.room.remove(leg.party)
+        self.seats.rise(leg)
+
+    def replace(self, old: Leg, new: Leg, reason: str) -> None:
+        """Put an end that is connected in the place of another one, which is hung up."""
+        self.seats.rise(old)
+        if old is self.caller:
+            self.caller = new
+        else:
+            self.far, self.callees = new, [new]
+        self._adopt(new)
+        self.seat(new)
+        self._record("LEG_REPLACED", leg=new.name, reason=reason)
+        old.end(reason)
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Do ``then`` when it has ended."""
+        self._followers.append(then)
 
     def take_caller(self, leg: Leg) -> None:
         """Put a leg, that is connected already, in the caller's place."""
         self.caller = leg
         self._adopt(leg)
         self.seat(leg)
-        self.room.update()
 
     def join(self, far: Leg) -> None:
         """Begin as a call of two ends that are connected already."""
         self.far, self.callees, self._is_caller_answered = far, [far], True
         for leg in (self.caller, far):
             self._adopt(leg)
-            self.seat(leg)
+        self.seat(self.caller, far)
         session_id = self.name.session_id
         self._record("CALL_STARTED", leg=self.caller.name, number=far.number, session_id=session_id)
         self._record("CALL_ANSWERED", leg=far.name)
@@ -293,50 +315,31 @@ class Call:
         for phone in self.switch.reachable(self.extension):
             self._ring(phone)
         if not self.callees and not self._lost and not self._over:
-            self._refuse(480, "nobody is registered")
+            self.refuse(480, "nobody is registered")
 
-    async def _pick_up(self, parked: Leg) -> None:
-        """Connect the caller with somebody whose call this is from now on."""
-        try:
-            if isinstance(parked, PhoneLeg):
-                await parked.anchor()
-        except SharedlineError:
-            parked.end("it cannot be connected")
-            self._refuse(480, "the parked call cannot be connected")
-            return
-        if self._over:
-            parked.end("who picked it up has gone")
-            return
-        if isinstance(self.caller, PhoneLeg):
-            self.caller.sound_here()
-            self.seat(self.caller)
-        self.callees.append(parked)
-        self._adopt(parked)
-        self.answered(parked)
+    def accept(self, leg: Leg) -> None:
+        """Connect the caller with an end that is connected already."""
+        self.callees.append(leg)
+        self._adopt(leg)
+        self.answered(leg)
 
-    @property
-    def _is_direct(self) -> bool:
-        return isinstance(self.caller, PhoneLeg) and isinstance(self.caller.sound, Direct)
+    def _special(self, dialled: str) -> Callable[[], None] | None:
+        begun = (special.begin(self, dialled) for special in self.switch.specials)
+        return next((then for then in begun if then is not None), None)
 
     def _ring(self, phone: Phone) -> None:
         leg = PhoneLeg(phone, self.name, is_caller=False)
         leg.who = self.who
-        if self._is_direct and isinstance(self.caller, PhoneLeg):
+        if isinstance(self.caller, PhoneLeg) and self.caller.is_direct:
             leg.sound_there(self.caller)
         self.ring(leg)
 
     def _connect(self, far: Leg) -> None:
-        caller = self.caller
-        if isinstance(caller, PhoneLeg) and isinstance(caller.sound, Direct):
-            if isinstance(far, PhoneLeg) and isinstance(far.sound, Direct):
-                caller.sound.join(far.sound)
-            else:
-                caller.sound_here()
-                self.seat(caller)
-        self.room.alone = None
-        self.seat(far)
+        if isinstance(self.caller, PhoneLeg) and not self.caller.joined(far):
+            self.caller.sound_here()
+        self.seats.room.alone = None
+        self.seat(self.caller, far)
         self._answer_caller()
-        self.sounds(caller)
 
     def _answer_caller(self) -> None:
         if not self._is_caller_answered:
@@ -350,9 +353,10 @@ class Call:
 
     def _ring_time_over(self) -> None:
         if self.far is None:
-            self._refuse(480, "nobody answered")
+            self.refuse(480, "nobody answered")
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def refuse(self, status: int, reason: str) -> None:
+        """Tell the caller that nobody will answer."""
         if self._over:
             return
         if self._is_caller_answered:  # before the callee was: it hears what has come of it
@@ -373,7 +377,10 @@ class Call:
                 leg.end(reason)
         if self.recording is not None:
             self.recording.stop()
-        self.room.clear()
+        self.seats.clear()
+        followers, self._followers = self._followers, []
+        for then in followers:
+            then()
         self.switch.call_over(self)
         if self.transfer is not None:
             self.transfer.call_over(self)

@@ -54,7 +54,12 @@ class CallName:
 
     def api_ids(self, party: int) -> tuple[str, str]:
         """Return the header that names the call; party 1 is the caller, 2 the callee."""
-        return ("p-rc-api-ids", f"party-id=p-{self.token}-{party};session-id={self.session_id}")
+        return ("p-rc-api-ids", f"party-id={self.party_id(party)};session-id={self.session_id}")
+
+    def party_id(self, party: int) -> str:
+        """Return a party's id; it ends with one digit, as the SDKs want it, also of the tenth."""
+        more = f"z{party // 10}" if party > 9 else ""
+        return f"p-{self.token}{more}-{party % 10}"
 
     @property
     def sid(self) -> str:

@@ -81,7 +81,7 @@ def record(call: "Call") -> bool:
         switch.ledger.record("RECORDING_ENDED", call=call.call, recording=name)
 
     try:
-        call.recording = switch.recorders.record(call.room, name, switch.settings.max_recording, ended)
+        call.recording = switch.recorders.record(call.seats.room, name, switch.settings.max_recording, ended)
     except MediaError as exc:
         log.warning("recording.refused", call=call.call, reason=str(exc))
     if call.recording is None:
@@ -91,7 +91,7 @@ def record(call: "Call") -> bool:
 
 
 def _park(call: "Call", leg: "PhoneLeg", _asked: _Asked) -> _Done:
-    far, lot = call.other(leg), call.switch.transfers.lot
+    far, lot = call.beyond(leg), call.switch.transfers.lot
     if far is None or call.transfer is not None or (place := lot.free_place()) is None:
         return None
     call.switch.transfers.park(call, far, place)
@@ -99,7 +99,7 @@ def _park(call: "Call", leg: "PhoneLeg", _asked: _Asked) -> _Done:
 
 
 def _flip(call: "Call", leg: "PhoneLeg", asked: _Asked) -> _Done:
-    far = call.other(leg)
+    far = call.beyond(leg)
     if far is None or call.transfer is not None:
         return None
     if call.switch.plan.route(asked.target).kind == "bad":

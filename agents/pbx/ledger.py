@@ -38,6 +38,11 @@ Transfers
     ``other_call`` the call that the far end is in, or was to be; in a warm transfer that is at first the
     consultation, whose Call-Id is ``other_call_id``.
     ``PARKED``: an end of ``call`` waits with music at the place ``number``.
+    ``LEG_REPLACED``: ``leg`` has taken the place of another one in ``call``, with ``reason``.
+Conferences and supervision
+    ``CONFERENCE_CREATED``, ``CONFERENCE_JOINED``, ``CONFERENCE_LEFT``, ``CONFERENCE_ENDED`` with the
+    ``number`` to dial and ``session_id``. ``SUPERVISED``: ``leg`` supervises ``call``, in which the extension
+    ``number`` is; ``kind`` says how.
 Recordings
     ``RECORDING_STARTED`` and ``RECORDING_ENDED``, with the ``call``; ``recording`` is the name of the WAV
     file in ``recordings/``, without its ending.

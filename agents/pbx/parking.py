@@ -47,15 +47,12 @@ class Lot:
         parked.seat()
         return parked
 
+    def __contains__(self, dialled: object) -> bool:
+        return isinstance(dialled, str) and _place(dialled) in self._parked
+
     def take(self, dialled: str) -> Leg | None:
         """Return who is parked at ``*PLACE`` or ``prkNAME``, who is so no longer."""
-        if dialled.startswith("*"):
-            place = dialled[1:]
-        elif dialled.startswith(PRIVATE):
-            place = dialled
-        else:
-            return None
-        parked = self._parked.pop(place, None)
+        parked = self._parked.pop(_place(dialled), None)
         if parked is None:
             return None
         parked.leave()
@@ -78,6 +75,13 @@ class Lot:
         for place, parked in list(self._parked.items()):
             self.forget(place)
             parked.leg.end("service stopped")
+
+
+def _place(dialled: str) -> str:
+    """Return what place a number means; an empty one if none."""
+    if dialled.startswith("*"):
+        return dialled[1:]
+    return dialled if dialled.startswith(PRIVATE) else ""
 
 
 class Parked(Ends):

@@ -55,6 +55,12 @@ class PhoneLeg(SoundingLeg):
         self.sip_call_id = sip_call_id or phone.exchange.new_id()
         self.call_id = call_id
         self.is_caller = is_caller
+        self.place = 1 if is_caller else 2
+        """Its number among the parties of the call."""
+
+        self.replaces = ""
+        """The Replaces header of its INVITE."""
+
         self.name = f"{phone.extension}-{(session_id or phone.exchange.new_id())[:6]}"
         self.call_name: str | None = None
         self.number = phone.extension
@@ -212,13 +218,16 @@ class PhoneLeg(SoundingLeg):
 
     def is_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
         """Whether it is the one that a Replaces means, with the tags as the service sees them (RFC 3891)."""
-        if self.sip_call_id != call_id or self.state != "answered":
-            return False
+        is_named = self.sip_call_id == call_id and self.state == "answered"
+        return is_named and self.tags() == (local_tag, remote_tag)
+
+    def tags(self) -> tuple[str, str]:
+        """Return the tags of its dialog, ours first; empty ones where there is no dialog."""
         try:
             dialog = self._sessions.session(self.session_id).dialog
         except ActionRefused:
-            return False
-        return dialog is not None and (dialog.local_tag, dialog.remote_tag) == (local_tag, remote_tag)
+            return "", ""
+        return (dialog.local_tag, dialog.remote_tag or "") if dialog is not None else ("", "")
 
     def view(self) -> LegView:
         """Return what can be seen of it."""
@@ -332,11 +341,6 @@ class PhoneLeg(SoundingLeg):
             self._tell(lambda ends: ends.ended(self, "call unknown to the phone"))
 
     # -- the parts
-
-    @property
-    def place(self) -> int:
-        """Its number among the parties of the call: 1 is the caller."""
-        return 1 if self.is_caller else 2
 
     def _invite(self, status: int, offer: str) -> None:
         """Send a called phone the INVITE, unless the call has changed its mind meanwhile."""

@@ -306,7 +306,7 @@ class Phone:
         request = event.request
         name = CallName(self.exchange.new_id())
         leg = PhoneLeg(self, name, is_caller=True, session_id=event.session_id, sip_call_id=request.call_id)
-        leg.offered = event.sdp
+        leg.offered, leg.replaces = event.sdp, request.headers.get("Replaces") or ""
         self.legs[event.session_id] = leg
         leg.number = self.subscriber.extension.direct_number
         leg.ends = self.exchange.place(leg, dialled, self._caller_of(request), name)

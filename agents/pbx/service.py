@@ -29,6 +29,7 @@ from .accounts import NumberPlan, account_path, make_subscribers, prepare, write
 from .authority import server_context
 from .calls import Call
 from .claim import Claim
+from .conferences import Conferences
 from .desk import Desk
 from .devices import Devices
 from .dialect import Caller, CallName, has_to_tag
@@ -41,10 +42,12 @@ from .phone_leg import PhoneLeg
 from .phonebook import PhoneBook
 from .phones import Phone
 from .registrar import Limits, Registrar
+from .replacing import Replacing
 from .restarts import Restarts
 from .robots import Robots, Stage
 from .server import FlowServer
 from .settings import SimulatorSettings
+from .supervision import Supervision
 from .transfers import Transfers
 
 if TYPE_CHECKING:
@@ -75,7 +78,8 @@ class Simulator:
         self.server = FlowServer(settings, server_context(settings.directory, host=settings.host), self)
         stage = Stage(settings, self.ledger)
         self.board, self.recorders, self.robots = stage.board, stage.recorders, Robots(stage)
-        self.transfers = Transfers(self)
+        self.transfers, self.conferences = Transfers(self), Conferences(self)
+        self.specials = (Replacing(self), self.transfers, self.conferences, Supervision(self))
         self.desk = Desk(self)
         self.control: ControlServer | None = None
         self.rest: RestServer | None = None

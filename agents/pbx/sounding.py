@@ -63,6 +63,20 @@ class SoundingLeg:
         if partner is not None and isinstance(partner.sound, Direct):
             direct.partner = partner.sound
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether its sound passes the service by."""
+        return isinstance(self.sound, Direct)
+
+    def joined(self, far: object) -> bool:
+        """Join its sound with that of ``far``, if both pass the service by; return whether they do."""
+        if not isinstance(self.sound, Direct) or not isinstance(far, SoundingLeg):
+            return False
+        if not isinstance(far.sound, Direct):
+            return False
+        self.sound.join(far.sound)
+        return True
+
     async def anchor(self) -> None:
         """Have its sound pass the service from now on, if it does not yet.
 

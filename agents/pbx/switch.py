@@ -26,6 +26,10 @@ class Switch(Protocol):
     recorders: Recorders
     transfers: "Transfers"
 
+    @property
+    def specials(self) -> "tuple[Special, ...]":
+        """Those that take some numbers before the number plan does."""
+
     def later(self, delay: float, action: Callable[[], None]) -> Cancel:
         """Do ``action`` in ``delay`` seconds; the returned function prevents it."""
 
@@ -37,3 +41,10 @@ class Switch(Protocol):
 
     def call_over(self, call: "Call") -> None:
         """Forget a call."""
+
+
+class Special(Protocol):
+    """Something that some numbers lead to."""
+
+    def begin(self, call: "Call", dialled: str) -> Callable[[], None] | None:
+        """Return what to do when the caller has had its 183, if the number or the call is its business."""

@@ -21,7 +21,7 @@ from shared.errors import CallFailed, SharedlineError, SipError
 from .calls import Call
 from .dialect import CallName
 from .legs import Leg
-from .parking import Lot, Parked
+from .parking import PRIVATE, Lot, Parked
 from .phone_leg import PhoneLeg
 from .robots import Robot
 from .standin import StandIn
@@ -60,7 +60,7 @@ class Transfers:
 
     def referred(self, call: Call, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Take a REFER of ``leg``, which is an end of ``call``."""
-        far = call.other(leg)
+        far = call.beyond(leg)
         status = verdict(request, has_far_end=far is not None, is_busy=call.transfer is not None)
         answer(status)
         facts = {"call": call.call, "leg": leg.name, "call_id": leg.sip_call_id, **leg.phone.facts()}
@@ -100,6 +100,33 @@ class Transfers:
         flip = Flip(self._service, self, call, leg, far, ReferTo(target), facts)
         call.transfer = flip
         flip.task = self.spawn(flip.run())
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do ``work``, as :meth:`spawn` does."""
+        self.spawn(work)
+
+    def begin(self, call: Call, dialled: str) -> Callable[[], None] | None:
+        """Let the caller pick up who is parked where it has dialled to."""
+        if dialled not in self.lot:
+            return None
+        return lambda: self.start(self._pick_up(call, dialled))
+
+    async def _pick_up(self, call: Call, dialled: str) -> None:
+        parked = self.lot.take(dialled)
+        if parked is None:
+            call.refuse(480, "somebody else was faster")
+            return
+        try:
+            if isinstance(parked, PhoneLeg):
+                await parked.anchor()
+        except SharedlineError:
+            parked.end("it cannot be connected")
+            call.refuse(480, "the parked call cannot be connected")
+            return
+        if call.is_over:
+            parked.end("who picked it up has gone")
+        else:
+            call.accept(parked)
 
     def park(self, call: Call, leg: Leg, place: str) -> None:
         """Move an end of a call to a place that is free, where it hears music."""
@@ -148,7 +175,9 @@ class Transfer:
         """Make it, or tell the phone why not."""
         try:
             await self._notify(100, "Trying")
-            if self._refer.replaced is None:
+            if self._refer.target.startswith(PRIVATE):
+                await self._park()
+            elif self._refer.replaced is None:
                 await self._blind()
             else:
                 await self._warm()
@@ -168,6 +197,17 @@ class Transfer:
         self._ended = call
         if self.task is not None:
             self.task.cancel()
+
+    async def _park(self) -> None:
+        """Put the far end into a private place, from where whoever knows its name picks it up."""
+        call, target = self._call, self._refer.target
+        if not self._transfers.lot.is_free(target):
+            raise CallFailed(486, "Busy Here")
+        call.transfer = None
+        self._transfers.park(call, self._far, target)
+        self._service.record("TRANSFERRED", **self._facts)
+        await self._notify(200, "OK")
+        call.hang_up("parked")
 
     # -- blind
 
@@ -213,7 +253,7 @@ class Transfer:
         """Return the transferor's leg in the other call, that call, and whom it consults."""
         leg = self._transfers.dialog(self._service.legs_of(self._leg.phone.extension), self._refer)
         call = leg.ends if leg is not None else None
-        target = call.other(leg) if isinstance(call, Call) and leg is not None else None
+        target = call.beyond(leg) if isinstance(call, Call) and leg is not None else None
         if leg is None or not isinstance(call, Call) or target is None or call is self._call:
             raise CallFailed(481, "Call/Transaction Does Not Exist")
         if call.transfer is not None:

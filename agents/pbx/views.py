@@ -24,7 +24,7 @@ class LegView(msgspec.Struct, frozen=True, kw_only=True):
     """One end of a call. ``owner`` is an instance id or a robot's id; ``adrift``: its connection is gone."""
 
     leg: str
-    kind: Literal["phone", "robot"]
+    kind: Literal["phone", "robot", "service"]
     number: str
     owner: str
     state: str

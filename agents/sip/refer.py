@@ -45,10 +45,15 @@ class ReferTo:
         given = [text for name, _, text in fields if unquote(name).lower() == "replaces"]
         if len(given) > 1:
             raise SipError("Refer-To has more than one Replaces")
-        return cls(target, _parse_replaces(_plain(given[0])) if given else None)
+        return cls(target, parse_replaces(_plain(given[0])) if given else None)
 
 
-def _parse_replaces(text: str) -> Replaced:
+def parse_replaces(text: str) -> Replaced:
+    """Read a ``Replaces`` value.
+
+    Raises:
+        SipError: If it names no dialog.
+    """
     call_id, *params = (part.strip() for part in text.split(";"))
     tags = dict(param.split("=", 1) for param in params if "=" in param)
     if not (call_id and tags.get("to-tag") and tags.get("from-tag")):

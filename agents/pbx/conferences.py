@@ -1,0 +1,204 @@
+"""Conferences: rooms of many parties, each of which dials the conference's number or is brought in.
+
+The number is a token that begins with ``conf_``, as the REST API gives it out. Everybody hears all others.
+Whoever holds is not heard, and there is no music, which would be for all. A conference ends when it is ended,
+or when the last party has left.
+
+A party is brought in from another call by the names of both. As the web applications name their own party
+there, that of the conference's owner means whoever it talks with: the owner's end of that call is hung up.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.errors import ActionRefused
+
+from .calls import Call
+from .dialect import CallName
+from .legs import Leg
+from .media.room import Room
+from .phone_leg import PhoneLeg
+from .service_leg import ServiceLeg
+
+if TYPE_CHECKING:
+    from .service import Simulator
+
+PREFIX = "conf_"
+_MOST_CONFERENCES = 1000
+_MOST_PARTIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceParty:
+    """One who is in a conference. ``call`` is the service's name of its call."""
+
+    party_id: str
+    number: str
+    call: str
+
+
+@dataclass(eq=False, slots=True)
+class Conference:
+    """One conference. ``number`` is what to dial; ``owner`` the extension that has made it, or empty."""
+
+    name: CallName
+    number: str
+    owner: str
+    room: Room = field(default_factory=lambda: Room(has_music=False))
+    calls: dict[str, Call] = field(default_factory=dict)
+    """Of its parties, by party id."""
+
+    count: int = 0
+    is_over: bool = False
+
+    @property
+    def session_id(self) -> str:
+        """The telephony session's id."""
+        return self.name.session_id
+
+    def parties(self) -> list[ConferenceParty]:
+        """Return who is in it, in the order in which they came."""
+        return [
+            ConferenceParty(party_id, call.caller.number, call.call) for party_id, call in self.calls.items()
+        ]
+
+
+class Conferences:
+    """All conferences of one service, by session id. Use it on the service's event loop."""
+
+    def __init__(self, service: "Simulator") -> None:
+        self._service = service
+        self._all: dict[str, Conference] = {}
+
+    def create(self, owner: str = "") -> Conference:
+        """Make a conference for an extension.
+
+        Raises:
+            ActionRefused: There are too many.
+        """
+        if len(self._all) >= _MOST_CONFERENCES:
+            raise ActionRefused("wrong_state", f"there are {_MOST_CONFERENCES} conferences; end one first")
+        conference = Conference(CallName(self._service.new_id()), PREFIX + secrets.token_hex(12), owner)
+        self._all[conference.session_id] = conference
+        self._record("CONFERENCE_CREATED", conference, extension=owner or None)
+        return conference
+
+    def all(self) -> list[Conference]:
+        """Return them, oldest first."""
+        return list(self._all.values())
+
+    def get(self, session_id: str) -> Conference:
+        """Return one.
+
+        Raises:
+            ActionRefused: There is none of that session id.
+        """
+        if session_id not in self._all:
+            raise ActionRefused("no_such_call", f"there is no conference {session_id!r}")
+        return self._all[session_id]
+
+    def end(self, session_id: str) -> None:
+        """Hang up on all parties of a conference.
+
+        Raises:
+            ActionRefused: There is none of that session id.
+        """
+        conference = self.get(session_id)
+        self._over(conference)
+        for call in list(conference.calls.values()):
+            call.hang_up("the conference has ended")
+
+    async def bring_in(self, conference_id: str, session_id: str, party_id: str) -> ConferenceParty:
+        """Move a party of another call into a conference; the rest of that call is hung up.
+
+        Raises:
+            ActionRefused: One of the three does not exist, the call is not answered, or the conference is
+            full. SharedlineError: The sound of the call passed by the service, and cannot be fetched.
+        """
+        conference = self.get(conference_id)
+        call, leg = self._find(session_id, party_id)
+        is_owners = isinstance(leg, PhoneLeg) and leg.phone.extension == conference.owner
+        moved = call.beyond(leg) if is_owners else leg
+        if moved is None or call.far is None or call.transfer is not None:
+            raise ActionRefused("wrong_state", "the call is not answered, or on its way elsewhere")
+        self._check_room_in(conference)
+        await call.anchor()
+        if call.is_over or conference.is_over:
+            raise ActionRefused("wrong_state", "the call or the conference has ended")
+        call.release(moved)
+        new = self._service.make_call(moved, call.party(moved), conference.name)
+        new.join(self._leg(conference, new))
+        party = self._enter(conference, new)
+        call.hang_up("brought into a conference")
+        return party
+
+    def begin(self, call: Call, dialled: str) -> Callable[[], None] | None:
+        """Let a caller in who has dialled a conference's number."""
+        if not dialled.startswith(PREFIX):
+            return None
+        conference = next((one for one in self._all.values() if one.number == dialled), None)
+        if conference is None:
+            return lambda: call.refuse(404, "there is no such conference")
+        if len(conference.calls) >= _MOST_PARTIES:
+            return lambda: call.refuse(486, "the conference is full")
+        if isinstance(call.caller, PhoneLeg):
+            call.caller.call_id, call.caller.place = conference.name, conference.count + 1
+            conference.count += 1
+
+        def enter() -> None:
+            call.ring(self._leg(conference, call))
+            if not call.is_over:
+                self._enter(conference, call)
+
+        return enter
+
+    def _leg(self, conference: Conference, call: Call) -> ServiceLeg:
+        return ServiceLeg(conference.number, over=lambda: self._left(conference, call))
+
+    def _enter(self, conference: Conference, call: Call) -> ConferenceParty:
+        leg = call.caller
+        if isinstance(leg, PhoneLeg) and leg.call_id is conference.name:
+            party_id = leg.call_id.party_id(leg.place)
+        else:
+            conference.count += 1
+            party_id = conference.name.party_id(conference.count)
+        conference.calls[party_id] = call
+        call.enter(conference.room)
+        self._record("CONFERENCE_JOINED", conference, call=call.call, leg=leg.name)
+        return ConferenceParty(party_id, leg.number, call.call)
+
+    def _left(self, conference: Conference, call: Call) -> None:
+        for party_id in [party_id for party_id, one in conference.calls.items() if one is call]:
+            del conference.calls[party_id]
+            self._record("CONFERENCE_LEFT", conference, call=call.call)
+        if not conference.calls:
+            self._over(conference)
+
+    def _over(self, conference: Conference) -> None:
+        if not conference.is_over:
+            conference.is_over = True
+            self._all.pop(conference.session_id, None)
+            self._record("CONFERENCE_ENDED", conference)
+
+    def _check_room_in(self, conference: Conference) -> None:
+        if len(conference.calls) >= _MOST_PARTIES:
+            raise ActionRefused("wrong_state", f"a conference has at most {_MOST_PARTIES} parties")
+
+    def _find(self, session_id: str, party_id: str) -> tuple[Call, Leg]:
+        for call in self._service.live_calls():
+            for leg in (call.caller, *call.callees):
+                if _ids(call, leg) == (session_id, party_id):
+                    return call, leg
+        raise ActionRefused("no_such_call", f"no call {session_id!r} has a party {party_id!r}")
+
+    def _record(self, event: str, conference: Conference, **facts: object) -> None:
+        self._service.record(event, number=conference.number, session_id=conference.session_id, **facts)
+
+
+def _ids(call: Call, leg: Leg) -> tuple[str, str]:
+    """Return session and party id of one of a call's ends."""
+    if isinstance(leg, PhoneLeg):
+        return leg.call_id.session_id, leg.call_id.party_id(leg.place)
+    return call.name.session_id, call.name.party_id(1 if leg is call.caller else 2)
