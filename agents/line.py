@@ -8,11 +8,13 @@ from typing import Protocol
 
 import structlog
 
+from shared.clock import wall
 from shared.config import Account
 from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
 from shared.messages import Problem
 
 from .sip.recovery import Recovery
+from .sip.trace import SipTrace
 from .sip.transport import SipSocket
 from .surroundings import Surroundings
 
@@ -39,11 +41,18 @@ class SipLine:
     """Keep a connection to one of the account's proxies, and send what :meth:`send` is given, in order.
 
     ``may_act`` is asked directly before each message leaves; once it says no, nothing more is sent. When to
-    connect, and to which proxy, is :class:`.recovery.Recovery`'s to say.
+    connect, and to which proxy, is :class:`.recovery.Recovery`'s to say. ``trace`` is shown each message.
     """
 
-    def __init__(self, account: Account, owner: LineOwner, may_act: Callable[[], bool]) -> None:
-        self._account, self._owner, self._may_act = account, owner, may_act
+    def __init__(
+        self,
+        account: Account,
+        owner: LineOwner,
+        may_act: Callable[[], bool],
+        *,
+        trace: SipTrace | None = None,
+    ) -> None:
+        self._account, self._owner, self._may_act, self._trace = account, owner, may_act, trace
         self._loop = asyncio.get_running_loop()
         self._recovery = Recovery(
             has_backup=account.outbound_proxy_backup is not None,
@@ -156,6 +165,8 @@ class SipLine:
 
     async def _read(self, socket: SipSocket) -> None:
         async for frame in socket:
+            if self._trace is not None:
+                self._trace.record("<", frame, wall())
             self._owner.line_received(frame)
 
     async def _write(self, socket: SipSocket) -> None:
@@ -164,6 +175,8 @@ class SipLine:
                 text = await self._outgoing.get()
                 try:
                     if self._may_act():
+                        if self._trace is not None:
+                            self._trace.record(">", text, wall())
                         await socket.send(text)
                 finally:
                     self._outgoing.task_done()

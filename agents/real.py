@@ -55,6 +55,7 @@ from .phone import (
     TellWindow,
     decode_estate,
 )
+from .sip.trace import SipTrace
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -86,6 +87,7 @@ class Office:
     may_act: Callable[[], bool]
     offer: Callable[[], None]
     deposed: Callable[[], None]
+    sip_trace: SipTrace | None = None
 
 
 class RealAgent:
@@ -120,7 +122,7 @@ class RealAgent:
         for window in office.seed.windows if office.seed is not None else ():
             self._obituary.watch(window.instance, window.pid)  # it may die before we hear of it
         self._publish()
-        self._line = SipLine(office.account, self, self._may_act)
+        self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
 
     async def leave(self) -> None:

@@ -21,6 +21,7 @@ for _package in (agents, shared):
             f"is in {Path(__file__).parent.parent}; rename or uninstall the other one"
         )
 
+from agents.sip.trace import SipTrace, Traced  # noqa: E402 - after the check above
 from shared.call import Call, Consultation  # noqa: E402
 from shared.config import Account, Settings, load_account, load_settings  # noqa: E402 - after the check above
 from shared.errors import (  # noqa: E402
@@ -85,8 +86,10 @@ __all__ = [
     "ServiceUnreachable",
     "Settings",
     "SharedlineError",
+    "SipTrace",
     "Snapshot",
     "TooManyContacts",
+    "Traced",
     "WebPhone",
     "join",
     "join_blocking",

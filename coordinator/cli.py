@@ -12,12 +12,15 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.actor import new_event_loop
 from shared.config import load_account, load_settings
 from shared.errors import LocalError, SharedlineError
 from shared.log import configure_logging
+
+if TYPE_CHECKING:
+    from agents.sip.trace import SipTrace
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -204,6 +207,18 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     join.add_argument("--no-sound", action="store_true", help="calls cannot be taken here; saves 30 MB")
     join.add_argument("--never-lead", action="store_true", help="never become the real phone")
     join.add_argument("--json", action="store_true", help="print one JSON object a line")
+    join.add_argument(
+        "--sip-trace",
+        type=Path,
+        metavar="FILE",
+        help="while it leads, write each SIP message into FILE, without secrets and whole numbers",
+    )
+    join.add_argument(
+        "--unsafe-raw-sip",
+        type=Path,
+        metavar="FILE",
+        help="the same as it is, with all secrets: whoever reads FILE can pose as this phone",
+    )
     join.set_defaults(command=_join)
 
 
@@ -221,8 +236,23 @@ def _join(options: argparse.Namespace) -> int:
             microphone=None if options.no_sound else options.microphone,
             loudspeaker=options.loudspeaker,
             ringer=options.ringer,
+            sip_trace=_sip_trace(options.sip_trace, options.unsafe_raw_sip),
         )
     )
+
+
+def _sip_trace(redacted: Path | None, raw: Path | None) -> "SipTrace | None":
+    if redacted is None and raw is None:
+        return None
+    from agents.sip.trace import SipTrace
+    from agents.trace_file import TraceFile
+
+    trace = SipTrace()
+    if redacted is not None:
+        trace.listen(TraceFile(redacted).write)
+    if raw is not None:
+        trace.listen_to_secrets(TraceFile(raw).write)
+    return trace
 
 
 # -- status ----------------------------------------------------------------------------------------------

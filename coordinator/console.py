@@ -21,7 +21,7 @@ from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
 from shared.messages import Call as CallView
-from shared.messages import Problem, Quality, Snapshot
+from shared.messages import Problem, Quality, Registration, Snapshot
 from shared.phone import Phone
 
 from .node import join
@@ -216,7 +216,7 @@ async def run_console(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, console.leaving.set)
         _read_lines(loop, console.command)
-        refused = asyncio.ensure_future(phone.until(lambda: phone.registration.problem is Problem.REFUSED))
+        refused = asyncio.ensure_future(phone.until(lambda: _is_refused(phone.registration)))
         leaving = asyncio.ensure_future(console.leaving.wait())
         await asyncio.wait({refused, leaving}, return_when=asyncio.FIRST_COMPLETED)
         problem = phone.registration.detail if refused.done() else ""
@@ -226,6 +226,11 @@ async def run_console(
     if problem:
         sys.stderr.write(f"error: {problem}\n")
     return 1 if problem else 0
+
+
+def _is_refused(registration: Registration) -> bool:
+    """Return whether the registrar refuses for good: no further try is planned."""
+    return registration.problem is Problem.REFUSED and not registration.retry_at
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, line_read: Callable[[str], None]) -> None:

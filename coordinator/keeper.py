@@ -17,6 +17,7 @@ import structlog
 import zmq
 
 from agents.bus import Subscriber
+from agents.sip.trace import SipTrace
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.config import Account, Settings
@@ -57,6 +58,7 @@ class Candidacy:
     follow: Callable[[Holder], None]
     failed: Callable[[Exception], None]
     trace: Trace
+    sip_trace: SipTrace | None = None
 
 
 class Keeper:
@@ -203,6 +205,7 @@ class Keeper:
             may_act=self._lease.is_held,
             offer=self._lease.offer,
             deposed=self._deposed_soon,
+            sip_trace=candidacy.sip_trace,
         )
         self._stop_expecting()
         self._estate = b""  # the agent has it; should it be deposed, a later leader's counts

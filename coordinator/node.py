@@ -12,6 +12,7 @@ import zmq
 
 from agents.dummy import DummyAgent
 from agents.media.host import MediaHost
+from agents.sip.trace import SipTrace
 from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
@@ -48,7 +49,9 @@ class Node:
         name: str,
         candidate: bool,
         sound: WindowSound | None,
+        sip_trace: SipTrace | None = None,
     ) -> None:
+        self._sip_trace = sip_trace
         self._group, self._account, self._settings = group, account, settings
         self._candidate, self._sound = candidate, sound
         self._window = Window(
@@ -92,6 +95,7 @@ class Node:
             follow=self._follow,
             failed=self._failed,
             trace=self._trace,
+            sip_trace=self._sip_trace,
         )
         self._keeper = Keeper(self._context, candidacy)
         if self._sound is not None:
@@ -193,6 +197,7 @@ async def join(
     devices: DeviceManager | None = None,
     settings: Settings | None = None,
     wait: bool = True,
+    sip_trace: SipTrace | None = None,
 ) -> AsyncIterator[Phone]:
     """Join ``group`` for as long as the ``async with`` block lasts, and be one of its windows.
 
@@ -208,6 +213,7 @@ async def join(
         devices: Chooses the three in their stead, each time that a call begins: see :class:`DeviceManager`.
         settings: Default: see :func:`shared.config.load_settings`.
         wait: Return only once the phone is registered. Without, look at ``phone.registration`` yourself.
+        sip_trace: Keeps the latest SIP messages that this process exchanges with the service while it leads.
 
     Raises:
         AccountError, ConfigError, GroupError, MediaError: Something here must be put right; the text says
@@ -227,6 +233,7 @@ async def join(
         name=name or f"window-{os.getpid()}",
         candidate=candidate,
         sound=None if devices is None else WindowSound(account, settings, devices),
+        sip_trace=sip_trace,
     )
     async with node:
         if wait:
