@@ -71,7 +71,7 @@ class OpusEncoder:
         codec.options = {
             "application": "voip",
             "fec": str(int(options.fec)),
-            "packet_loss": "5",
+            "packet_loss": "10",
             "compression_level": "5",
         }
         self._codec = codec
@@ -85,7 +85,7 @@ class OpusEncoder:
         return b"".join(bytes(packet) for packet in self._codec.encode(pcm))
 
     def expect_loss(self, share: float) -> None:
-        """Do nothing: FFmpeg takes 5 % from the start, and nothing later."""
+        """Do nothing: FFmpeg takes 10 % from the start, and nothing later."""
 
 
 class OpusDecoder:

@@ -81,7 +81,6 @@ class NativeEncoder:
             (_SET_LSB_DEPTH, 16),
         ):
             self._set(what, value)
-        self.expect_loss(0.05)
 
     def __del__(self) -> None:
         if getattr(self, "_state", None):

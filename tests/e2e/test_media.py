@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from agents.media import specs
 from agents.media.analysis import find_tones, rms_level, similarity, tone_level
 from agents.media.base import FRAME_BYTES, MediaState, Sink, Source
 from agents.media.files import Silence, ToneSource, WavSink, WavSource, read_wav
+from agents.media.quality import QualityMeter
 from agents.media.webrtc import WebRtcSession
 from shared.errors import MediaError, SipError
 
@@ -622,3 +624,34 @@ def test_the_interface_is_kept() -> None:
     sink: Sink = Ear()
     assert source.read() == b""
     sink.close()
+
+
+def test_both_ends_of_a_lossy_line_know_how_much_is_lost_and_hear_each_other_all_the_same() -> None:
+    def lossy(link: Any, rng: random.Random) -> None:
+        send = link.send
+
+        async def sometimes(packet: bytes) -> bool:
+            return rng.random() < 0.2 or await send(packet)
+
+        link.send = sometimes
+
+    async def main() -> None:
+        async with pair() as both:
+            await both.connect()
+            lossy(both.one._link, random.Random(4))
+            await until(lambda: both.one.counts.loss_there is not None and both.one.counts.sent > 250)
+            there, here = both.other.counts, both.one.counts
+            assert 0.1 < there.lost / there.expected < 0.3
+            assert here.lost == 0
+            assert there.recovered + there.concealed >= there.lost - 3
+            await until(lambda: None not in (both.one.counts.round_trip, both.other.counts.round_trip))
+            assert (both.one.counts.round_trip or 9) < 0.05
+            meter = QualityMeter()
+            lost, good = meter.sample(both.other.counts), QualityMeter().sample(both.one.counts)
+            assert lost.mos is not None
+            assert good.mos is not None
+            assert 1.5 < lost.mos < 4.2 < good.mos
+            heard = await both.ears[1].listen(50)
+            assert tone_level(heard, 440) > 0.12
+
+    asyncio.run(main())
