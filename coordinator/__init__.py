@@ -9,6 +9,7 @@ them leads, and is the real phone; when it dies, by any cause, another takes ove
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import agents
 import shared
@@ -32,9 +33,11 @@ from shared.errors import (  # noqa: E402
     CertificateUntrusted,
     ConfigError,
     GroupError,
+    LoginFailed,
     MediaError,
     OutcomeUnknown,
     RegistrationFailed,
+    RestFailed,
     ServiceUnreachable,
     SharedlineError,
     TooManyContacts,
@@ -57,6 +60,9 @@ from .node import join  # noqa: E402
 from .sound import DeviceManager  # noqa: E402
 from .web_phone import WebPhone  # noqa: E402
 
+if TYPE_CHECKING:
+    from agents.rest.client import RestClient, RestLogin
+
 __all__ = [
     "Account",
     "AccountError",
@@ -75,6 +81,7 @@ __all__ = [
     "DeviceManager",
     "Direction",
     "GroupError",
+    "LoginFailed",
     "MediaError",
     "MediaState",
     "OutcomeUnknown",
@@ -83,6 +90,9 @@ __all__ = [
     "RegistrationState",
     "Replied",
     "ReplyKind",
+    "RestClient",
+    "RestFailed",
+    "RestLogin",
     "ServiceUnreachable",
     "Settings",
     "SharedlineError",
@@ -96,3 +106,12 @@ __all__ = [
     "load_account",
     "load_settings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: a window that asks nothing of the REST API stays small.
+    if name in ("RestClient", "RestLogin"):
+        from agents.rest import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,9 +74,18 @@ def clean(text: str) -> str:
 
 
 def invitation(
-    name: CallName, caller: Caller, callee: Subscriber, *, domain: str, request_id: str
+    name: CallName,
+    caller: Caller,
+    callee: Subscriber,
+    *,
+    domain: str,
+    request_id: str,
+    place: int = 2,
 ) -> tuple[NameAddr, NameAddr, list[tuple[str, str]]]:
-    """Return From, To and the further headers of an INVITE to one of the callee's phones."""
+    """Return From, To and the further headers of an INVITE to one of the callee's phones.
+
+    ``place``: which party of the call that phone is.
+    """
     from_ = NameAddr(Uri("sip", caller.public_number, domain), clean(caller.name))
     to = NameAddr(Uri("sip", callee.username, domain))
     document = AgentMessage(
@@ -97,7 +106,7 @@ def invitation(
     )
     call_info = f"<{name.sid}@{domain}>;purpose=info"
     headers = [
-        name.api_ids(2),
+        name.api_ids(place),
         ("p-rc-api-call-info", _attributes(caller)),
         ("P-rc", document.encode()),
     ]

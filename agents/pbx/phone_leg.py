@@ -349,7 +349,9 @@ class PhoneLeg(SoundingLeg):
         try:
             if status >= 300:
                 raise SipError("there is no sound to offer")
-            self.session_id = self.phone.invite(self.call_id, self.who, offer, self.sip_call_id)
+            self.session_id = self.phone.invite(
+                self.call_id, self.who, offer, self.sip_call_id, place=self.place
+            )
         except SipError as exc:
             log.warning("leg.not_offered", leg=self.name, reason=exc.reason)
             self.state = "ended"

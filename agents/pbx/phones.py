@@ -168,8 +168,8 @@ class Phone:
             elif leg := self.legs.get(effect.session_id):
                 leg.happened(effect)
 
-    def invite(self, name: CallName, caller: Caller, offer: str, sip_call_id: str) -> str:
-        """Send it the INVITE of a call, and return the session's id.
+    def invite(self, name: CallName, caller: Caller, offer: str, sip_call_id: str, *, place: int = 2) -> str:
+        """Send it the INVITE of a call, and return the session's id. ``place``: which party it is.
 
         Raises:
             SipError: If the offer or the caller's name cannot be written into a message.
@@ -177,7 +177,7 @@ class Phone:
         exchange = self.exchange
         request_id = f"{{{exchange.new_id().upper()}}}"
         from_, to, headers = invitation(
-            name, caller, self.subscriber, domain=exchange.domain, request_id=request_id
+            name, caller, self.subscriber, domain=exchange.domain, request_id=request_id, place=place
         )
         exchange.changed(self)
         return self.sessions.invite(

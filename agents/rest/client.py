@@ -4,7 +4,8 @@
 
     async with RestClient(login) as rest:
         conference = await rest.create_conference()
-        await rest.bring_in(conference.session_id, call.session_id, call.party_id)
+        await phone.call(conference.voice_call_token)
+        await rest.bring_in(conference.id, session_id, party_id)
 
 A request that failed is not repeated, with one exception: one that was refused with 401 has had no effect, so
 it is sent once more with a new token.
@@ -16,19 +17,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 from shared.clock import monotonic
 from shared.errors import MessageError, SharedlineError
 
-from .documents import PhoneNumber, PhoneNumbers, Provision, TokenAnswer
+from .documents import MadeSession, Party, PhoneNumber, PhoneNumbers, Provision, TelephonySession, TokenAnswer
 from .wire import Answer, Wire, login_refusal, refusal
 
 T = TypeVar("T")
 
 SERVER = "https://platform.ringcentral.com"
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_TELEPHONY = "/restapi/v1.0/account/~/telephony"
+_SHORTEST_FULL_NUMBER = 7
 _MARGIN = 60.0  # a token that ends so soon is not used any more
 _FAREWELL_TIME = 2.0
 
@@ -93,6 +97,46 @@ class RestClient:
         path = "/restapi/v1.0/account/~/extension/~/phone-number?perPage=1000"
         return (await self.ask("GET", path, PhoneNumbers, what="reading the phone numbers")).records
 
+    async def session(self, session_id: str) -> TelephonySession:
+        """Return a call or a conference as it is now."""
+        return await self.ask("GET", _session(session_id), TelephonySession, what="reading the session")
+
+    async def create_conference(self) -> TelephonySession:
+        """Make a conference. Dial its ``voice_call_token`` to be in it."""
+        path = f"{_TELEPHONY}/conference"
+        made = await self.ask("POST", path, MadeSession, body={}, what="creating a conference")
+        return made.session
+
+    async def bring_in(self, conference: str, session_id: str, party_id: str) -> Party:
+        """Move a party of another session, which is answered, into the one whose id is ``conference``."""
+        path = f"{_session(conference)}/parties/bring-in"
+        body = {"sessionId": session_id, "partyId": party_id}
+        return await self.ask("POST", path, Party, body=body, what="bringing a party in")
+
+    async def call_out(self, device_id: str, to: str) -> TelephonySession:
+        """Have the service ring a device of the user's, which is to answer by itself, and then call ``to``.
+
+        ``to`` is a full number or an extension. The device's program must allow auto answer.
+        """
+        kind = "extensionNumber" if len(to.removeprefix("+")) < _SHORTEST_FULL_NUMBER else "phoneNumber"
+        body = {"from": {"deviceId": device_id}, "to": {kind: to}}
+        path = f"{_TELEPHONY}/call-out"
+        return (await self.ask("POST", path, MadeSession, body=body, what="calling out")).session
+
+    async def answer_party(self, session_id: str, party_id: str, device_id: str) -> Party:
+        """Have a device of the user's, which rings, answer by itself: it is rung anew, and told to."""
+        return await self._device_does("answer", session_id, party_id, device_id, "answering")
+
+    async def pick_up(self, session_id: str, party_id: str, device_id: str) -> Party:
+        """Have a device of the user's take a call that rings elsewhere."""
+        return await self._device_does("pickup", session_id, party_id, device_id, "picking up")
+
+    async def _device_does(
+        self, verb: str, session_id: str, party_id: str, device_id: str, what: str
+    ) -> Party:
+        path = f"{_session(session_id)}/parties/{quote(party_id, safe='')}/{verb}"
+        return await self.ask("POST", path, Party, body={"deviceId": device_id}, what=what)
+
     async def ask(self, method: str, path: str, kind: type[T], *, what: str, body: Any = None) -> T:
         """Ask for anything else. ``what`` names it in errors; the answer is read as ``kind``."""
         answer = await self._as_user(method, path, body)
@@ -138,6 +182,10 @@ class RestClient:
     async def _as_client(self, path: str, form: dict[str, str]) -> Answer:
         client = (self._login.client_id, self._login.client_secret)
         return await self._wire.send("POST", path, data=form, auth=client)
+
+
+def _session(session_id: str) -> str:
+    return f"{_TELEPHONY}/sessions/{quote(session_id, safe='')}"
 
 
 def _tokens(answer: Answer) -> _Tokens:

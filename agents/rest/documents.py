@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from shared.errors import ActionRefused
+
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of the service's documents."""
@@ -42,6 +44,60 @@ class PhoneNumbers(Document, frozen=True, kw_only=True):
     """A list of numbers."""
 
     records: list[PhoneNumber]
+
+
+class SipData(Document, frozen=True, kw_only=True):
+    """The tags of an end's SIP dialog: what a Replaces header needs to take that end's place."""
+
+    to_tag: str = ""
+    from_tag: str = ""
+
+
+class Status(Document, frozen=True, kw_only=True):
+    """What an end does, for example ``Proceeding``, ``Answered``, ``Hold`` or ``Disconnected``."""
+
+    code: str = ""
+
+
+class Party(Document, frozen=True, kw_only=True):
+    """One end of a telephony session."""
+
+    id: str
+    status: Status = Status()
+    direction: str = ""
+    extension_id: str | None = None
+    sip_data: SipData | None = None
+
+
+class TelephonySession(Document, frozen=True, kw_only=True):
+    """A call, or a conference: that has a ``voice_call_token``, which is what to dial to join it."""
+
+    id: str
+    parties: tuple[Party, ...] = ()
+    voice_call_token: str = ""
+
+    @property
+    def session_id(self) -> str:
+        """What phones are told in their messages, too."""
+        return self.id
+
+    def replaces(self, party_id: str) -> str:
+        """Return the value of a Replaces header that moves a party of this session to whoever sends it.
+
+        Raises:
+            ActionRefused: If the session has no such party, or the service does not tell its dialog.
+        """
+        party = next((party for party in self.parties if party.id == party_id), None)
+        if party is None or party.sip_data is None:
+            raise ActionRefused("no_such_call", f"the session has no party {party_id!r} with a known dialog")
+        tags = party.sip_data
+        return f"{self.id};to-tag={tags.to_tag};from-tag={tags.from_tag};early-only"
+
+
+class MadeSession(Document, frozen=True, kw_only=True):
+    """The answer to what makes a session."""
+
+    session: TelephonySession
 
 
 class Failure(Document, frozen=True, kw_only=True):

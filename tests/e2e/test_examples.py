@@ -144,3 +144,20 @@ def test_the_script_without_an_event_loop_plays_a_recording_until_the_far_end_ha
             assert await asyncio.wait_for(script.wait(), 20) == 0
 
     asyncio.run(story())
+
+
+def test_a_conference_is_made_and_robots_are_invited(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Supervisor() as supervisor:
+            await supervisor.start_simulator(str(tmp_path / "service"), "--rest", "0")
+            program = await start_example("conference.py", tmp_path)
+            output, errors = await asyncio.wait_for(program.communicate(), 60)
+            assert program.returncode == 0, errors.decode()
+            assert output.decode().splitlines() == [
+                "199 is in the conference",
+                "16505550199 is in the conference",
+                "3 parties",
+            ]
+
+    asyncio.run(story())
+    assert ledger(tmp_path).count('"CONFERENCE_JOINED"') == 3

@@ -2,6 +2,6 @@
 
 * pure: :mod:`.tokens` (who may ask), :mod:`.errors` and :mod:`.documents` (what is answered)
 * :mod:`.keys`: what a client needs to log in, as files
-* :mod:`.office`: what is asked, done at the service
-* shells: :mod:`.api` (HTTP in, HTTP out), :mod:`.server` (TLS)
+* :mod:`.office`: what is asked about accounts; about calls :mod:`.call_office`, :mod:`.parties`, :mod:`.legs`
+* shells: :mod:`.api` and :mod:`.call_api` (HTTP in, HTTP out), :mod:`.server` (TLS)
 """

@@ -7,10 +7,9 @@ Every path but those of the login needs an access token. Programs in browsers ma
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,22 +23,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..accounts import Subscriber
 from ..web import BadBody, json_answer, read_body
+from .call_api import CallApi
 from .documents import ProvisionRequest, TokenDocument, extension_id
-from .errors import ApiError, bad_parameter, not_allowed, not_found
+from .errors import ApiError, not_allowed, not_found
 from .office import Office
+from .reading import read
 from .tokens import JWT_GRANT, Grant, Tokens
 from .trouble import Trouble
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-T = TypeVar("T")
 Answer = Callable[[Subscriber, Request], Awaitable[Any]]
 
 _SCOPE = "CallControl ReadAccounts VoIP VoipCalling"
 _LONGEST_PARAMETER = 8192
 
 
-def make_app(office: Office, tokens: Tokens, trouble: Trouble, *, hosts: list[str]) -> Starlette:
+def make_app(
+    office: Office, calls: CallApi, tokens: Tokens, trouble: Trouble, *, hosts: list[str]
+) -> Starlette:
     """Return the ASGI application. ``hosts``: the names that requests may be for."""
     login, own = Login(tokens, office), Own(tokens, office)
     account, extension = "/restapi/v1.0/account/{account}", "/extension/{extension}"
@@ -52,6 +54,7 @@ def make_app(office: Office, tokens: Tokens, trouble: Trouble, *, hosts: list[st
             own.route("GET", f"{account}{extension}", own.extension),
             own.route("GET", f"{account}{extension}/phone-number", own.phone_numbers),
             own.route("GET", f"{account}{extension}/device", own.devices),
+            *calls.routes(own),
         ],
         middleware=[
             # A web page that made its name resolve to this machine still sends that name.
@@ -180,21 +183,6 @@ class Own:
             raise not_found("accountId")
         if extension not in ("~", str(extension_id(user.extension.number))):
             raise not_allowed("the extension is not yours")
-
-
-async def read(request: Request, kind: type[T]) -> T:
-    """Return the body of a request.
-
-    Raises:
-        ApiError: If it is no such document; the text says what is wrong.
-    """
-    body = await read_body(request)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as exc:
-        raise bad_parameter("body", str(exc)) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise ApiError(400, "CMN-100", f"The body is not JSON: {exc}") from exc
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -9,6 +9,8 @@ from shared.clock import wall
 
 from ..web import HttpPort
 from .api import make_app
+from .call_api import CallApi
+from .call_office import CallOffice
 from .keys import load_keys, remove_login, write_login
 from .office import Office
 from .tokens import Tokens
@@ -40,6 +42,7 @@ class RestServer:
         self.url = f"https://{settings.host}:{self.port}"
         self.trouble = Trouble()
         self.office = Office(service, self.url)
+        self.calls = CallOffice(service, self.office)
         self._directory, self._extensions = directory, tuple(service.plan.subscribers)
         self.tokens = Tokens(
             self._client,
@@ -58,7 +61,8 @@ class RestServer:
         now = wall()
         jwts = {extension: self.tokens.make_jwt(extension, now) for extension in self._extensions}
         write_login(self._directory, self.url, self._client, jwts)
-        self._http.start(make_app(self.office, self.tokens, self.trouble, hosts=self._hosts))
+        calls = CallApi(self.calls)
+        self._http.start(make_app(self.office, calls, self.tokens, self.trouble, hosts=self._hosts))
         log.info("rest.listening", url=self.url)
 
     async def close(self) -> None:

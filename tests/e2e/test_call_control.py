@@ -1,0 +1,353 @@
+"""Calls that are made, answered, taken, joined and watched by REST, with phones and real sound."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.media.analysis import tone_level
+from agents.media.base import RATE_HZ
+from agents.media.files import ToneSource, WavSink, read_wav
+from agents.pbx import Extension, Simulator
+from agents.pbx.client import ControlClient
+from agents.rest.client import RestClient, RestLogin
+from agents.sip.events import InviteReceived, SessionAnswered, SessionConfirmed, SessionEnded, SessionProgress
+from shared.errors import ActionRefused, RestFailed
+from tests.e2e.sip_phone import SipPhone
+from tests.e2e.test_rest import PROVISION, WSS, Rest, serve, write_account
+from tests.e2e.test_simulator import answer, dial, phone_of
+
+THREE = tuple(Extension(number, f"16505550{number}") for number in ("101", "102", "103"))
+TELEPHONY = "/restapi/v1.0/account/~/telephony"
+
+
+async def make_phone(rest: Rest, extension: str) -> tuple[SipPhone, str]:
+    """Provision a device of an extension; return its phone, not registered yet, and the device's id."""
+    await rest.login(extension)
+    given = (await rest.http.post(PROVISION, json=WSS)).json()
+    return SipPhone(write_account(rest.directory, given["sipInfo"][0])), given["device"]["id"]
+
+
+async def ask(rest: Rest, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
+    """Have something done, and return the answer."""
+    answer = await rest.http.post(TELEPHONY + path, json=body if body is not None else {})
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def session_of(rest: Rest, session_id: str) -> dict[str, Any]:
+    """Return a session as the service shows it."""
+    answer = await rest.http.get(f"{TELEPHONY}/sessions/{session_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def loudness(path: Path, hz: float) -> float:
+    """Return how loud a tone is at most, in a tenth of a second of what a phone has heard."""
+    pcm = read_wav(path) if path.exists() else b""
+    tenth = RATE_HZ // 10 * 2
+    return max(
+        (tone_level(pcm[at : at + tenth], hz) for at in range(0, len(pcm) - tenth, tenth)), default=0.0
+    )
+
+
+async def heard(path: Path, hz: float) -> None:
+    """Return when a phone hears a tone, perhaps among others."""
+    async with asyncio.timeout(15):
+        while loudness(path, hz) < 0.05:  # noqa: ASYNC110 - a file has no event to wait for
+            await asyncio.sleep(0.1)
+
+
+def test_a_session_tells_its_parties_and_the_tags_of_their_dialogs(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        async with phone_of(simulator, "101") as caller, phone_of(simulator, "102") as callee:
+            await rest.login("101")
+            dialled = await dial(caller, "102")
+            progress = await caller.wait(SessionProgress)
+            assert progress.session_ref is not None
+            ringing = await callee.wait(InviteReceived)
+            session = await session_of(rest, progress.session_ref)
+            assert [party["status"]["code"] for party in session["parties"]] == ["Proceeding", "Proceeding"]
+            assert [party["id"] for party in session["parties"]] == [progress.party_id, ringing.party_id]
+
+            await answer(callee, ringing)
+            answered = await caller.wait(SessionAnswered)
+            mine, other = (await session_of(rest, session["id"]))["parties"]
+            assert (mine["direction"], other["direction"]) == ("Outbound", "Inbound")
+            assert (mine["from"]["extensionNumber"], mine["to"]["extensionNumber"]) == ("101", "102")
+            assert (mine["status"]["code"], mine["extensionId"]) == ("Answered", "62000000101")
+            response = answered.response
+            assert mine["sipData"] == {"toTag": response.to.tag, "fromTag": response.from_.tag}
+            assert other["sipData"]["toTag"] != other["sipData"]["fromTag"]
+
+            ended = await rest.http.delete(f"{TELEPHONY}/sessions/{session['id']}")
+            assert ended.status_code == 204
+            for phone in (caller, callee):
+                await phone.wait(SessionEnded)
+            await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/{session['id']}")
+            assert dialled
+
+    serve(tmp_path, story)
+
+
+def test_answering_by_rest_cancels_the_ringing_and_rings_anew_to_be_answered_at_once(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "102")
+        async with phone, phone_of(simulator, "102") as other, phone_of(simulator, "101") as caller:
+            await dial(caller, "102")
+            first = await phone.wait(InviteReceived)
+            await other.wait(InviteReceived)
+            assert first.session_ref is not None
+            path = f"/sessions/{first.session_ref}/parties/{first.party_id}/answer"
+            party = await ask(rest, path, {"deviceId": device})
+            assert (party["id"], party["to"]["deviceId"]) == (first.party_id, device)
+
+            assert (await phone.wait(SessionEnded)).session_id == first.session_id
+            again = await phone.wait(InviteReceived)
+            assert again.session_ref == first.session_ref
+            frame = await phone.frame("INVITE sip:", "Alert-Info: Auto Answer\r\n")
+            assert ";Answer-After=0\r\n" in frame
+            await answer(phone, again)
+            await caller.wait(SessionAnswered)
+            await other.frame("CANCEL sip:")
+            assert not any("Alert-Info" in frame for frame in other.received)
+            await rest.refused(409, "TAS-102", "POST", TELEPHONY + path, json={"deviceId": device})
+
+    serve(tmp_path, story)
+
+
+def test_a_call_that_rings_elsewhere_is_picked_up_by_an_invite_without_an_offer(tmp_path: Path) -> None:
+    said, got = tmp_path / "said.wav", tmp_path / "got.wav"
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "103")
+        async with phone, phone_of(simulator, "102") as rung, phone_of(simulator, "101") as caller:
+            await dial(caller, "102", ToneSource(440), WavSink(said))
+            ringing = await rung.wait(InviteReceived)
+            path = f"/sessions/{ringing.session_ref}/parties/{ringing.party_id}/pickup"
+            await ask(rest, path, {"deviceId": device})
+            taken = await phone.wait(InviteReceived)
+            assert taken.sdp == ""
+            offer = await phone.sound(ToneSource(660), WavSink(got)).offer()
+            await phone.do(lambda now: phone.core.answer(taken.session_id, offer, now))
+            confirmed = await phone.wait(SessionConfirmed)
+            assert "m=audio" in confirmed.sdp
+            assert phone.media is not None
+            await phone.media.apply(confirmed.sdp)
+            await rung.frame("CANCEL sip:")
+            answered = await caller.wait(SessionAnswered)
+            assert caller.media is not None
+            await caller.media.apply(answered.sdp)
+            await heard(got, 440)
+            await heard(said, 660)
+
+    serve(tmp_path, story, extensions=THREE)
+
+
+def test_a_call_out_rings_the_users_phone_first_and_then_whom_it_calls(tmp_path: Path) -> None:
+    said, got = tmp_path / "said.wav", tmp_path / "got.wav"
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "101")
+        async with phone, phone_of(simulator, "102") as callee:
+            order = {"from": {"deviceId": device}, "to": {"extensionNumber": "102"}}
+            session = (await ask(rest, "/call-out", order, status=201))["session"]
+            [party] = session["parties"]
+            assert (session["origin"]["type"], party["status"]["code"]) == ("CallOut", "Setup")
+            rung = await phone.wait(InviteReceived)
+            assert rung.session_ref == session["id"]
+            await phone.frame("INVITE sip:", "Alert-Info: Auto Answer")
+            assert not any(frame.startswith("INVITE") for frame in callee.received)
+            await answer(phone, rung, ToneSource(440), WavSink(said))
+            called = await callee.wait(InviteReceived)
+            assert called.remote_number in ("+16505550101", "16505550101", "101")
+            await answer(callee, called, ToneSource(660), WavSink(got))
+            await heard(said, 660)
+            await heard(got, 440)
+            parties = (await session_of(rest, session["id"]))["parties"]
+            assert [one["status"]["code"] for one in parties] == ["Answered", "Answered"]
+            await phone.do(lambda now: phone.core.hangup(rung.session_id, now))
+            await callee.wait(SessionEnded)
+
+    serve(tmp_path, story)
+
+
+def test_a_call_out_that_nobody_answers_or_that_leads_nowhere_ends(tmp_path: Path) -> None:
+    async def story(_simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "101")
+        order = {"from": {"deviceId": device}, "to": {"phoneNumber": "78654"}}
+        await rest.refused(409, "TAS-102", "POST", f"{TELEPHONY}/call-out", json=order)
+        async with phone:
+            session = (await ask(rest, "/call-out", order, status=201))["session"]
+            rung = await phone.wait(InviteReceived)
+            await answer(phone, rung)
+            assert (await phone.wait(SessionEnded)).cause == "remote_bye"
+
+            session = (await ask(rest, "/call-out", order, status=201))["session"]
+            await phone.wait(InviteReceived)
+            assert (await session_of(rest, session["id"]))["parties"][0]["status"]["code"] == "Setup"
+            assert (await rest.http.delete(f"{TELEPHONY}/sessions/{session['id']}")).status_code == 204
+            await phone.wait(SessionEnded)
+            await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/{session['id']}")
+
+            await ask(rest, "/call-out", order, status=201)
+            refusing = await phone.wait(InviteReceived)
+            await phone.do(lambda now: phone.core.reject(refusing.session_id, 603, now))
+
+    serve(tmp_path, story)
+
+
+def test_a_conference_is_dialled_and_others_are_brought_in_and_all_hear_all(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.wav" for name in ("host", "guest", "late")]
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        async with (
+            phone_of(simulator, "101") as host,
+            phone_of(simulator, "102") as guest,
+            phone_of(simulator, "103") as late,
+        ):
+            await rest.login("101")
+            session = (await ask(rest, "/conference", status=201))["session"]
+            number = session["voiceCallToken"]
+            assert number.startswith("conf_")
+            assert (session["origin"]["type"], session["parties"]) == ("Conference", [])
+            for phone, hz, path in ((host, 440, files[0]), (late, 880, files[2])):
+                await dial(phone, number, ToneSource(hz), WavSink(path))
+                answered = await phone.wait(SessionAnswered)
+                assert phone.media is not None
+                await phone.media.apply(answered.sdp)
+
+            await dial(host, "102", ToneSource(440))
+            ringing = await guest.wait(InviteReceived)
+            await answer(guest, ringing, ToneSource(660), WavSink(files[1]))
+            await host.wait(SessionAnswered)
+            body = {"sessionId": ringing.session_ref, "partyId": ringing.party_id}
+            party = await ask(rest, f"/sessions/{session['id']}/parties/bring-in", body, status=201)
+            parties = (await session_of(rest, session["id"]))["parties"]
+            assert party["id"] in [one["id"] for one in parties]
+            assert len(parties) == 3
+            for path, others in zip(files, ((660, 880), (440, 880), (440, 660)), strict=True):
+                for hz in others:
+                    await heard(path, hz)
+
+    serve(tmp_path, story, extensions=THREE)
+
+
+def test_a_call_is_listened_to_by_a_supervisor(tmp_path: Path) -> None:
+    ears = tmp_path / "ears.wav"
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "103")
+        async with (
+            phone,
+            phone_of(simulator, "101") as caller,
+            phone_of(simulator, "102") as agent,
+        ):
+            await dial(caller, "102", ToneSource(440))
+            ringing = await agent.wait(InviteReceived)
+            await answer(agent, ringing, ToneSource(660))
+            answered = await caller.wait(SessionAnswered)
+            assert caller.media is not None
+            await caller.media.apply(answered.sdp)
+            order = {"mode": "Listen", "supervisorDeviceId": device, "agentExtensionNumber": "102"}
+            path = f"/sessions/{ringing.session_ref}/supervise"
+            await ask(rest, path, order, status=201)
+            rung = await phone.wait(InviteReceived)
+            await answer(phone, rung, ToneSource(880), WavSink(ears))
+            for hz in (440, 660):
+                await heard(ears, hz)
+            await rest.refused(
+                404, "CMN-102", "POST", TELEPHONY + path, json=order | {"agentExtensionNumber": "109"}
+            )
+            await rest.refused(400, "CMN-101", "POST", TELEPHONY + path, json=order | {"mode": "Shout"})
+
+    serve(tmp_path, story, extensions=THREE)
+
+
+def test_what_does_not_exist_is_told_as_such(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        _phone, device = await make_phone(rest, "101")
+        await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/s-none")
+        nobody = f"{TELEPHONY}/sessions/s-none/parties/p-none-1"
+        for path in ("answer", "pickup"):
+            await rest.refused(404, "CMN-102", "POST", f"{nobody}/{path}", json={"deviceId": "1"})
+            await rest.refused(400, "CMN-101", "POST", f"{nobody}/{path}", json={"deviceId": 1})
+        body = {"sessionId": "s-none", "partyId": "p-none-1"}
+        await rest.refused(404, "CMN-102", "POST", f"{TELEPHONY}/sessions/s-none/parties/bring-in", json=body)
+        session = (await ask(rest, "/conference", status=201))["session"]
+        path = f"{TELEPHONY}/sessions/{session['id']}/parties/bring-in"
+        await rest.refused(404, "CMN-102", "POST", path, json=body)
+        assert (await rest.http.delete(f"{TELEPHONY}/sessions/{session['id']}")).status_code == 204
+        await rest.refused(404, "CMN-102", "DELETE", f"{TELEPHONY}/sessions/{session['id']}")
+        order = {"from": {"deviceId": device}, "to": {}}
+        async with phone_of(simulator, "101"):
+            await rest.refused(409, "TAS-102", "POST", f"{TELEPHONY}/call-out", json=order)
+        await rest.login("102")
+        await rest.refused(404, "CMN-102", "POST", f"{TELEPHONY}/call-out", json=order)
+        async with ControlClient.from_directory(tmp_path) as control:
+            assert await control.calls() == []
+
+    serve(tmp_path, story)
+
+
+# -- by our own client
+
+
+def test_our_client_does_all_of_it_with_typed_answers_and_errors(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "101")
+        login = RestLogin(
+            server=rest.file.server,
+            client_id=rest.file.client_id,
+            client_secret=rest.file.client_secret,
+            jwt=rest.file.jwt["101"],
+            ca_file=tmp_path / "ca.pem",
+        )
+        async with phone, phone_of(simulator, "102") as other, RestClient(login) as client:
+            made = await client.call_out(device, "102")
+            rung = await phone.wait(InviteReceived)
+            assert (rung.session_ref, rung.party_id) == (made.session_id, made.parties[0].id)
+            await answer(phone, rung)
+            ringing = await other.wait(InviteReceived)
+            await answer(other, ringing)
+            await until(lambda: states(client, made.id), ["Answered", "Answered"])
+            session = await client.session(made.id)
+            tags = session.replaces(session.parties[0].id)
+            assert tags.startswith(f"{made.id};to-tag=")
+            assert tags.endswith(";early-only")
+            with pytest.raises(ActionRefused, match="no party"):
+                session.replaces("p-none-1")
+
+            conference = await client.create_conference()
+            assert conference.voice_call_token.startswith("conf_")
+            party = await client.bring_in(conference.id, made.id, session.parties[1].id)
+            assert [one.id for one in (await client.session(conference.id)).parties] == [party.id]
+            await phone.wait(SessionEnded)
+
+            await dial(other, "101")
+            incoming = await phone.wait(InviteReceived)
+            assert incoming.session_ref is not None
+            assert incoming.party_id is not None
+            party = await client.answer_party(incoming.session_ref, incoming.party_id, device)
+            assert party.id == incoming.party_id
+            await phone.frame("INVITE sip:", "Alert-Info: Auto Answer")
+            for lost in (client.session("s-none"), client.pick_up("s-none", "p-none-1", device)):
+                with pytest.raises(RestFailed, match="check what was asked for") as failed:
+                    await lost
+                assert (failed.value.status, failed.value.code) == (404, "CMN-102")
+
+    async def states(client: RestClient, session_id: str) -> list[str]:
+        return [party.status.code for party in (await client.session(session_id)).parties]
+
+    serve(tmp_path, story)
+
+
+async def until(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+    """Return when ``look`` returns what is wanted."""
+    async with asyncio.timeout(10):
+        while await look() != wanted:  # noqa: ASYNC110 - another connection tells us nothing
+            await asyncio.sleep(0.05)
