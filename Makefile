@@ -7,7 +7,7 @@
 # make test ARGS='-k election -x'  arguments for pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench fuzz coverage clean portaudio kamailio qt browser FORCE
+.PHONY: help setup demo test chaos check format bench fuzz coverage clean portaudio kamailio qt browser FORCE
 
 SECONDS := 60
 VENV := .venv
@@ -23,6 +23,11 @@ demo: portaudio $(VENV)/.installed ## set up, then watch one line in three windo
 
 test: portaudio kamailio qt browser $(VENV)/.installed-dev ## set up, then run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+# SCALE: times what `make test` does with real processes; SEEDS: simulated groups. Hours, not minutes.
+chaos: portaudio $(VENV)/.installed-dev ## kill, stop and starve processes for a long time, and judge it all
+	@CHAOS_SCALE=$(or $(SCALE),25) SIMULATION_SEEDS=$(or $(SEEDS),200000) \
+	    $(BIN)/python -m pytest -s --timeout 36000 tests/chaos tests/test_simulation.py $(ARGS)
 
 check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of imports
 	$(BIN)/ruff check

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from shared import failpoint
 from shared.clock import wall
 from shared.config import Account
 from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
@@ -178,6 +179,7 @@ class SipLine:
                         if self._trace is not None:
                             self._trace.record(">", text, wall())
                         await socket.send(text)
+                        failpoint.reached("sent")
                 finally:
                     self._outgoing.task_done()
         except ServiceUnreachable as exc:

@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 import zmq
 
+from shared import failpoint
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
 from shared.election import Endpoints
@@ -223,6 +224,7 @@ class RealAgent:
     def _received(self, peer: Peer, message: ToLeader) -> None:
         match message:
             case Request():
+                failpoint.asked()
                 self._peers[message.instance] = peer
                 self._input(partial(self._core.request, message))
             case Attach():
@@ -326,6 +328,7 @@ class RealAgent:
         if self._may_act():
             self._sequence += 1
             self._publisher.publish(encode(self._snapshot()))
+            failpoint.reached("published")
 
     def _leave_estate(self) -> None:
         """Put into the candidates' hands what a message that is about to leave would make them miss."""
@@ -353,6 +356,7 @@ class RealAgent:
         version = Version(self._office.epoch, self._sequence)
         done = Done(action_id=answer.action_id, version=version, call_id=answer.call_id, value=answer.value)
         self._server.send(peer, done)
+        failpoint.reached("answered")
 
 
 def _make_core(office: Office) -> PhoneCore:

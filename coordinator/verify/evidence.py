@@ -93,13 +93,20 @@ class Evidence:
         return next((step.entry.pid for step in steps if step.entry.event == "JOINED"), 0)
 
     def died_at(self, instance: str) -> float | None:
-        """Return when a process was killed; without such a line, when its trace broke off; None: it left."""
+        """Return when a process was killed, None if it was not.
+
+        Where nobody notes kills, a trace that breaks off tells of one.
+        """
         pid = self.pid_of(instance)
         killed = [step.at for step in self.trouble if step.entry.event == "KILLED" and step.entry.pid == pid]
         if killed and pid:
             return killed[0]
         steps = self.traces[instance]
-        return None if any(step.entry.event in ("LEFT", "FULL") for step in steps) else steps[-1].at
+        return (
+            None
+            if self.trouble or any(step.entry.event in ("LEFT", "FULL") for step in steps)
+            else steps[-1].at
+        )
 
     def is_living(self, instance: str, since: float, until: float) -> bool:
         """Return whether a process was a running member all that time, neither stopped nor leaving."""
