@@ -11,6 +11,7 @@ import contextlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -204,7 +205,7 @@ class Keeper:
             predecessor_died=self._predecessor_died,
             may_act=self._lease.is_held,
             offer=self._lease.offer,
-            deposed=self._deposed_soon,
+            deposed=partial(self._deposed_soon, epoch),
             sip_trace=candidacy.sip_trace,
         )
         self._stop_expecting()
@@ -237,15 +238,17 @@ class Keeper:
         if self._lease.is_held():
             self._lease.renew(deadline + self._candidacy.grace())
         else:
-            self._deposed()
+            self._deposed(self._election.epoch)
 
-    def _deposed_soon(self) -> None:
+    def _deposed_soon(self, epoch: int) -> None:
         # Not from here: the agent is in the middle of an input.
-        self._loop.call_soon(self._deposed)
+        self._loop.call_soon(self._deposed, epoch)
 
-    def _deposed(self) -> None:
-        self._election.lost()
-        self._step()
+    def _deposed(self, epoch: int) -> None:
+        """Step down from ``epoch``, unless that has happened: by now we may lead another one."""
+        if self._election.epoch == epoch:
+            self._election.lost()
+            self._step()
 
     def _step_down(self) -> None:
         self._lease.release()

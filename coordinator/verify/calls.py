@@ -119,11 +119,15 @@ def _is_back(evidence: Evidence, adrift: Effect) -> bool:
 
 
 def _deaths(evidence: Evidence, at: float) -> int:
-    """Return how many processes died around that time: what two deaths at once cost is not promised."""
-    killed = [step.at for step in evidence.trouble if step.entry.event == "KILLED"]
-    return sum(at - _PRESENCE <= died <= at + WITHIN for died in killed)
+    """Return how many processes died or stood still around that time: of two at once nothing is promised."""
+    near = [step.entry for step in evidence.trouble if at - _PRESENCE <= step.at <= at + WITHIN]
+    return len({line.pid for line in near if line.event in ("KILLED", "STOPPED", "CONTINUED")})
 
 
 def _is_led(evidence: Evidence, at: float) -> bool:
-    """Return whether a process lived that could take care."""
-    return any(evidence.is_living(instance, at, at + WITHIN) for instance in evidence.traces)
+    """Return whether a process lived that could take care: it knew the state."""
+    return any(
+        evidence.is_living(instance, at, at + WITHIN)
+        and any(step.entry.event == "SNAPSHOT" and step.at <= at for step in steps)
+        for instance, steps in evidence.traces.items()
+    )
