@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agents.media.analysis import find_tone, tone_level
@@ -14,8 +15,10 @@ from agents.media.base import FRAME_BYTES, FRAME_SECONDS
 from agents.media.files import read_wav
 from agents.pbx import Simulator, SimulatorSettings
 from agents.pbx.client import ControlClient
+from agents.pbx.rest.keys import RestFile
 from agents.pbx.settings import Queue
 from agents.pbx.views import RobotView
+from agents.rest.client import RestClient, RestLogin
 from coordinator.supervisor import Child, Supervisor
 
 from .browser import Browser, BrowserCall, BrowserPhone, Page, missing
@@ -386,6 +389,94 @@ def test_a_queues_call_is_shown_as_one(browser: Browser, tmp_path: Path, sdk: st
         await call.act("hangup")
 
     play(browser, tmp_path, story, queues=(Queue("200", "Tyler's call queue", ("102",)),))
+
+
+# -- what REST does to a ringing call
+
+
+@both_sdks
+def test_a_call_is_answered_by_rest(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        phone = await stage.phone(sdk)
+        robot = await stage.control.call("102")
+        facts = await (await phone.arrived()).facts()
+        async with client(stage, "102") as rest:
+            await rest.answer_party(facts["session_id"], facts["party_id"], device(stage, "102"))
+        again = await phone.arrived(1)
+        await (await again.until("answered")).listen()
+        await again.hears(GREETING_MARK, seconds=0.1)
+        first = await phone.arrived(0)
+        await first.until("disposed")
+        assert "answered" not in (await first.facts())["states"]
+        assert (await again.facts())["session_id"] == facts["session_id"]
+        await stage.control.hang_up(robot.id)
+        await again.until("disposed")
+
+    play(browser, tmp_path, story, rest_port=0)
+
+
+def test_a_call_that_rings_elsewhere_is_picked_up_without_an_offer(browser: Browser, tmp_path: Path) -> None:
+    async def story(stage: Stage) -> None:
+        phone = await stage.phone(NEW)
+        ringing = await stage.phone(NEW, "ringing", "101")
+        robot = await stage.control.call("101")
+        lost = await ringing.arrived()
+        facts = await lost.facts()
+        async with client(stage, "102") as rest:
+            await rest.pick_up(facts["session_id"], facts["party_id"], device(stage, "102"))
+        taken = await phone.arrived()
+        await (await taken.until("answered")).listen()
+        await taken.hears(GREETING_MARK, seconds=0.1)
+        await lost.until("disposed")
+        await eventually(lambda: beeps_in(robot))
+        await taken.act("hangup")
+        await stage.ended(robot)
+
+    play(browser, tmp_path, story, rest_port=0)
+
+
+@both_sdks
+def test_a_conference_is_dialled_and_a_robot_brought_in(browser: Browser, tmp_path: Path, sdk: str) -> None:
+    async def story(stage: Stage) -> None:
+        robot, phone, call = await inbound(stage, sdk)
+        facts = await call.facts()
+        async with client(stage, "102") as rest:
+            made = await rest.create_conference()
+            room = await (await phone.call(made.voice_call_token)).until("answered")
+            await room.listen()
+            await rest.bring_in(made.id, facts["session_id"], facts["party_id"])
+            await call.until("disposed")
+            before = (await stage.control.robot(robot.id)).seconds
+            await eventually(lambda: beeps_in(robot, after=before))
+            assert len((await rest.session(made.id)).parties) == 2
+            await room.act("hangup")
+            await stage.control.hang_up(robot.id)
+
+    play(browser, tmp_path, story, rest_port=0)
+
+
+async def beeps_in(robot: RobotView, *, after: float = 0.0) -> bool:
+    return any(at > after for at in seconds_of(robot.recording, BEEP))
+
+
+def client(stage: Stage, extension: str) -> RestClient:
+    """Return a REST client of an extension's user."""
+    directory = stage.simulator.settings.directory
+    file = msgspec.json.decode((directory / "rest.json").read_bytes(), type=RestFile)
+    return RestClient(
+        RestLogin(
+            server=file.server,
+            client_id=file.client_id,
+            client_secret=file.client_secret,
+            jwt=file.jwt[extension],
+            ca_file=directory / file.ca_file,
+        )
+    )
+
+
+def device(stage: Stage, extension: str) -> str:
+    """Return the id of the device that an extension's account file is for."""
+    return stage.simulator.devices.of(extension)[0].device_id
 
 
 # -- connections

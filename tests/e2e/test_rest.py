@@ -1,6 +1,8 @@
 """The REST side of the simulated service, over TLS, as programs use it."""
 
 import asyncio
+import os
+import shutil
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -316,5 +318,42 @@ def test_a_rest_port_that_is_taken_is_named(tmp_path: Path) -> None:
         other = SimulatorSettings(directory=tmp_path / "other", rest_port=simulator.rest.port)
         with pytest.raises(ConfigError, match="choose another REST port"):
             await Simulator(other).start()
+
+    serve(tmp_path, story)
+
+
+# -- by programs that others wrote
+
+BROWSER = Path(__file__).parents[1] / "browser"
+needs_sdk = pytest.mark.skipif(
+    shutil.which("node") is None or not (BROWSER / "node_modules" / "@rc-ex" / "core").is_dir(),
+    reason="the REST SDK is not installed; BROWSER=yes make test installs it",
+)
+
+
+@needs_sdk
+def test_the_npm_package_of_the_rest_api_logs_in_provisions_and_makes_a_conference(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, _rest: Rest) -> None:
+        program = await asyncio.create_subprocess_exec(
+            "node",
+            str(BROWSER / "rest.mjs"),
+            str(tmp_path),
+            env=os.environ | {"NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem")},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await program.communicate()
+        assert program.returncode == 0, errors.decode()
+        found = msgspec.json.decode(output)
+        assert simulator.devices.get(found.pop("device")) is not None
+        assert found.pop("conference").startswith("conf_")
+        assert found == {
+            "token_type": "bearer",
+            "username": "16505550100*101",
+            "extension": "101",
+            "caller_ids": ["+16505550100", "+16505550101"],
+            "origin": "Conference",
+            "refused": [404, "CMN-102"],
+        }
 
     serve(tmp_path, story)
