@@ -287,10 +287,17 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     bench.add_argument("--json", action="store_true", help="print the rows as one JSON object")
     bench.add_argument("--quick", action="store_true", help="a tenth of the rounds")
+    bench.add_argument(
+        "--service", action="store_true", help="measure the simulated phone service instead, next to Kamailio"
+    )
     bench.set_defaults(command=_bench)
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.service:
+        from .edge_bench import run_edge_bench
+
+        return run_edge_bench(as_json=options.json, is_quick=options.quick)
     from .bench import run_bench
 
     return _run(run_bench(as_json=options.json, is_quick=options.quick))

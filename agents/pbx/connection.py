@@ -12,12 +12,14 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from .gathering import GatheringTransport
 from .settings import SimulatorSettings
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _QUEUE_FRAMES = 16
 _CLOSE_TIME = 1.0
+_SAY_BYTES = 32_768
 
 
 class House:
@@ -67,7 +69,8 @@ class Connection(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the opening handshake."""
-        super(ServerConnection, self).connection_made(transport)
+        gathering = GatheringTransport(cast("asyncio.Transport", transport))
+        super(ServerConnection, self).connection_made(gathering)
         task = self.loop.create_task(self._run(), name="websocket")
         self._house.tasks.add(task)
         task.add_done_callback(self._house.tasks.discard)
@@ -76,6 +79,16 @@ class Connection(ServerConnection):
         """Tell that it is over."""
         super().connection_lost(exc)
         self._lost()
+
+    @property
+    def can_say(self) -> bool:
+        """Whether :meth:`say` may be used now: the peer reads what it is sent."""
+        return self.state is State.OPEN and self.transport.get_write_buffer_size() < _SAY_BYTES
+
+    def say(self, text: str) -> None:
+        """Send a text frame at once, without a turn of the event loop."""
+        self.protocol.send_text(text.encode())
+        self.send_data()
 
     async def _run(self) -> None:
         try:

@@ -22,10 +22,12 @@ class Flow:
         self.connection = connection
         self.closed_because = ""
         self.delay = 0.0
+        self.heard_at = monotonic()
         self._outbox: asyncio.Queue[tuple[float, str]] = asyncio.Queue(maxsize=_OUTBOX_FRAMES)
         self._closing: asyncio.Task[None] | None = None
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._is_writing = False
 
     @property
     def is_closing(self) -> bool:
@@ -42,7 +44,10 @@ class Flow:
         await self._thawed.wait()
 
     def send(self, text: str) -> None:
-        """Post a frame."""
+        """Send a frame, or post it where it must wait."""
+        if self._outbox.empty() and not self._is_writing and not self._closing and self._is_free():
+            self.connection.say(text)
+            return
         try:
             self._outbox.put_nowait((monotonic() + self.delay if self.delay else 0.0, text))
         except asyncio.QueueFull:
@@ -85,11 +90,16 @@ class Flow:
         """Send what is posted, until cancelled."""
         while True:
             due, text = await self._outbox.get()
+            self._is_writing = True
             await self._thawed.wait()
             if due:
                 await asyncio.sleep(due - monotonic())
             await self.connection.send(text)
             self._outbox.task_done()
+            self._is_writing = False
+
+    def _is_free(self) -> bool:
+        return not self.delay and not self.is_frozen and self.connection.can_say
 
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError):

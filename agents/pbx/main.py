@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from shared.actor import new_event_loop
 from shared.errors import ConfigError, SharedlineError
 from shared.log import configure_logging
 
@@ -40,7 +41,8 @@ def run(options: Options) -> int:
     """Run the service until a signal ends it. Exit status: 0 ended, 2 could not begin (one line says why)."""
     try:
         settings = settings_of(options)
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(settings))
     except ConfigError as exc:
         print(f"simulator: {exc}", file=sys.stderr)
         return 2

@@ -8,7 +8,8 @@ expires, but nothing can reach it.
 Messages go in by :meth:`Registrar.register`, answers and ledger entries come out by ``effects()``.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,6 +113,7 @@ class Registrar:
     _bindings: dict[str, dict[str, Binding]] = field(default_factory=dict)
     _identities: dict[str, Identity] = field(default_factory=dict)
     _effects: list[Effect] = field(default_factory=list)
+    _due: float = math.inf  # before that, nothing expires
 
     def effects(self) -> list[Effect]:
         """Drain what the shell must do, in order. Call after every input."""
@@ -152,17 +154,18 @@ class Registrar:
 
     def tick(self, now: float) -> None:
         """Let bindings expire. Harmless to call early or twice."""
+        if now < self._due:
+            return
         for binding in [binding for binding in self._all() if binding.expires_at <= now]:
             del self._bindings[binding.extension][binding.instance_id]
             self._note("BINDING_EXPIRED", binding)
         for flow in [flow for flow, identity in self._identities.items() if identity.expires_at <= now]:
             del self._identities[flow]
+        self._due = min(self._times(), default=math.inf)
 
     def next_deadline(self) -> float | None:
         """Return when to call :meth:`tick`, or None while there is no timer."""
-        times = [binding.expires_at for binding in self._all()]
-        times += [identity.expires_at for identity in self._identities.values()]
-        return min(times, default=None)
+        return min(self._times(), default=None)
 
     def expire(self, extension: str, instance_id: str) -> bool:
         """Drop a binding as if its time were over. False if there is none."""
@@ -196,6 +199,12 @@ class Registrar:
         """Return ``bindings`` and ``reachable`` for a ledger entry."""
         bindings = self.bindings(extension)
         return {"bindings": len(bindings), "reachable": sum(binding.reachable for binding in bindings)}
+
+    def _times(self) -> Iterator[float]:
+        for binding in self._all():
+            yield binding.expires_at
+        for identity in self._identities.values():
+            yield identity.expires_at
 
     def _all(self) -> list[Binding]:
         return [binding for bindings in self._bindings.values() for binding in bindings.values()]
@@ -281,6 +290,7 @@ class Registrar:
             extension, asked.instance_id, asked.via_host, until, authorization_id
         )
         contact = ("Contact", f"<{asked.contact.uri}>;expires={int(granted)}")
+        self._due = min(self._due, now + granted)
         self._answer(asked, 200, headers=[contact], extension=extension, expires=granted)
         self._note_bound(binding, known)
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from agents.sip.message import Message, parse
 from agents.sip.refusal import refuse
+from shared.clock import monotonic
 from shared.errors import SipError
 
 from .connection import Connection, House
@@ -61,6 +62,7 @@ class FlowServer:
         self._house = House(settings, self._run, self.refusals.note)
         self.door = Door(settings, context, self._make, self.refusals.note)
         self._count = 0
+        self._sweeper: asyncio.TimerHandle | None = None
         self.flows: dict[str, Flow] = {}
 
     @property
@@ -75,11 +77,14 @@ class FlowServer:
             ConfigError: If the port is taken or the address is not ours.
         """
         self.door.open(self._settings.wss_port)
+        self._sweep()
 
     async def close(self) -> None:
         """Close all flows (status 1001) and the port."""
         self._house.is_closing = True
         self.door.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         await asyncio.gather(*(flow.finish(1001, "service stopped") for flow in self.flows.values()))
         await self._wait_closed()
         self.refusals.flush()
@@ -90,6 +95,16 @@ class FlowServer:
         for flow in self.flows.values():
             flow.abort()
         await self._wait_closed()
+
+    def _sweep(self) -> None:
+        """Close the connections that are silent for too long, and on which nobody is registered."""
+        late = monotonic() - self._settings.idle_time
+        for flow in list(self.flows.values()):
+            is_idle = flow.heard_at <= late and not (flow.is_frozen or flow.is_closing)
+            if is_idle and not self._user.is_registered(flow.name):
+                log.info("flow.idle", flow=flow.name)
+                flow.close(1000, "idle")
+        self._sweeper = asyncio.get_running_loop().call_later(self._settings.idle_time / 4, self._sweep)
 
     def send(self, flow: str, text: str) -> bool:
         """Post a frame; False if the flow is closed."""
@@ -137,15 +152,9 @@ class FlowServer:
 
     async def _read(self, flow: Flow) -> None:
         while True:
-            frame: str | bytes | None = None
             await flow.thawed()
-            try:
-                async with asyncio.timeout(self._settings.idle_time):
-                    frame = await flow.connection.recv()
-            except TimeoutError:
-                if not flow.is_frozen and not self._user.is_registered(flow.name):
-                    log.info("flow.idle", flow=flow.name)
-                    flow.close(1000, "idle")
+            frame = await flow.connection.recv()
+            flow.heard_at = monotonic()
             await flow.thawed()
             if flow.is_closing:
                 continue  # it was told why; what else it says is of no interest
@@ -153,7 +162,7 @@ class FlowServer:
                 self._reject(flow, "binary frame", code=1003)
             elif frame == _KEEPALIVE:
                 flow.send("\r\n")  # RFC 5626 §3.5.1: only for who asks
-            elif frame is not None:
+            else:
                 self._take(flow, frame)
 
     def _take(self, flow: Flow, frame: str) -> None:

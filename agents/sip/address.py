@@ -17,6 +17,7 @@ from .grammar import (
     parse_number,
     parse_params,
     quote,
+    remembered,
     split_commas,
     unquote,
 )
@@ -100,17 +101,7 @@ class NameAddr:
     @classmethod
     def parse(cls, value: str) -> "NameAddr":
         """Read one value. Without angle brackets, parameters belong to the header, not the URI (§20.10)."""
-        value = value.strip()
-        match = _DISPLAY.match(value)
-        if match is None:
-            address, semicolon, params = value.partition(";")
-            if '"' in address or "<" in address:
-                raise SipError("an address has an open quote or bracket")
-            return cls(Uri.parse(address), "", parse_params(semicolon + params))
-        text, bracket, params = value[match.end() :].partition(">")
-        if not bracket:
-            raise SipError("an address has no closing bracket")
-        return cls(Uri.parse(text), unquote(match[1] or match[2].strip()), parse_params(params))
+        return _parse_name_addr(value)
 
     @property
     def tag(self) -> str | None:
@@ -129,6 +120,21 @@ class NameAddr:
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""
         return f"{display}<{self.uri}>{format_params(self.params)}"
+
+
+@remembered
+def _parse_name_addr(value: str) -> NameAddr:
+    value = value.strip()
+    match = _DISPLAY.match(value)
+    if match is None:
+        address, semicolon, params = value.partition(";")
+        if '"' in address or "<" in address:
+            raise SipError("an address has an open quote or bracket")
+        return NameAddr(Uri.parse(address), "", parse_params(semicolon + params))
+    text, bracket, params = value[match.end() :].partition(">")
+    if not bracket:
+        raise SipError("an address has no closing bracket")
+    return NameAddr(Uri.parse(text), unquote(match[1] or match[2].strip()), parse_params(params))
 
 
 def parse_contacts(values: Iterable[str]) -> list[NameAddr] | Literal["*"]:

@@ -4,8 +4,13 @@ Everything here takes and returns text; what cannot be read raises :exc:`SipErro
 """
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
 
 from shared.errors import SipError
+
+T = TypeVar("T")
 
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order. Values are as on the wire (quotes kept), None where there is no ``=``."""
@@ -16,6 +21,20 @@ _SEMICOLON_PIECE = re.compile(r'[^;"<]+|"(?:[^"\\]|\\.)*"|<[^>]*>', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_ESCAPE = re.compile(r'(["\\])')
 _NUMBER = re.compile(r"[0-9]{1,10}")
+_REMEMBERED_CHARS = 256
+
+
+def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Let a pure reader remember what it made of short texts: a message's fields are asked for many times.
+
+    What it returns must be immutable. Long texts are read each time, so that nobody can fill the memory.
+    """
+    remember = lru_cache(maxsize=512)(read)
+
+    def read_or_remember(text: str) -> T:
+        return remember(text) if len(text) <= _REMEMBERED_CHARS else read(text)
+
+    return read_or_remember
 
 
 def split_commas(value: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from shared.errors import SipError
 
 from .address import NameAddr
-from .grammar import TOKEN, Params, find_param, parse_number, parse_params, split_commas
+from .grammar import TOKEN, Params, find_param, parse_number, parse_params, remembered, split_commas
 
 #: Frames that are longer are refused. An INVITE with many ICE candidates has some 6,000 characters.
 MAX_FRAME_CHARS = 65_536
@@ -81,10 +81,14 @@ class Via:
     @classmethod
     def parse(cls, value: str) -> "Via":
         """Read one Via element."""
-        match = _VIA.match(value)
-        if match is None:
-            raise SipError("Via cannot be read")
-        return cls(match[1].upper(), "".join(match[2].split()).lower(), parse_params(value[match.end() :]))
+        return _parse_via(value)
+
+
+@remembered
+def _parse_via(value: str) -> Via:
+    if (match := _VIA.match(value)) is None:
+        raise SipError("Via cannot be read")
+    return Via(match[1].upper(), "".join(match[2].split()).lower(), parse_params(value[match.end() :]))
 
 
 def _key(name: str) -> str:
@@ -359,6 +363,7 @@ def _cut(body: str, lengths: list[str]) -> str:
     return body if length > len(body) else encoded[:length].decode("utf-8", "replace")
 
 
+@remembered
 def _parse_cseq(value: str) -> CSeq:
     match = _CSEQ.fullmatch(value)
     if match is None:

@@ -40,3 +40,14 @@ def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> 
             assert row["ratio"] > 0
     for name in SIZES:
         assert rows[name]["mb"] > 0
+
+
+def test_the_service_is_measured_next_to_kamailio_where_that_is_installed() -> None:
+    command = [sys.executable, "-m", "coordinator", "bench", "--service", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    for name in ("register_digest", "invite_to_200"):
+        assert 0 < rows[name]["p50_us"] <= rows[name]["p99_us"]
+        assert (rows[name]["ratio"] is None) is ("kamailio is not installed" in done.stderr)
