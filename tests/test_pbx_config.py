@@ -30,7 +30,7 @@ def test_the_example_of_the_manual_is_read_as_it_says(tmp_path: Path) -> None:
         Extension("102", "16505550102"),
     )
     assert made.queues == (Queue("200", "Sales", ("101", "102"), "16505550200"),)
-    assert (made.ring_time, made.park_first, made.park_places) == (20.0, 701, 10)
+    assert (made.ring_time, made.mailbox, made.park_first, made.park_places) == (20.0, True, 701, 10)
 
 
 def test_options_of_the_command_line_win_and_what_nobody_says_is_as_ever(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from .legs import Leg
 from .media.recorder import Recording
 from .media.room import Party, Role, Room
 from .media.tones import ringback
-from .messages import DECLINED, obey
+from .messages import DECLINED, obey, take_message
 from .pace import Cancel
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg
 from .phones import Phone
@@ -352,7 +352,13 @@ class Call:
             leg.call_name = self.call
 
     def _ring_time_over(self) -> None:
-        if self.far is None:
+        extension = self.extension
+        if self.far is not None:
+            return
+        if self.switch.settings.mailbox and extension is not None:
+            self.divert("nobody answered")
+            take_message(self, extension)
+        else:
             self.refuse(480, "nobody answered")
 
     def refuse(self, status: int, reason: str) -> None:

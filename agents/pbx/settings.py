@@ -123,7 +123,10 @@ class SimulatorSettings:
     """How long a call outlives the connection of one of its phones, for another process to continue it."""
 
     ring_time: float = 60.0
-    """How long a phone rings before the caller gets ``480``."""
+    """How long a phone rings before the caller gets ``480``, or the mailbox."""
+
+    mailbox: bool = False
+    """Whom nobody answers in time may leave a message, as at the real service."""
 
     ring_delay: float = 0.0
     """How long after the caller's 183 the callee's phones get their INVITE (the real service: about 0.3)."""

@@ -110,3 +110,18 @@ def test_who_hangs_up_before_the_mailbox_hears_has_left_no_message(tmp_path: Pat
 
     entries = simulate(tmp_path, story, robot_answer_delay=5.0)
     assert [entry for entry in entries if entry.event == "VOICEMAIL_LEFT"] == []
+
+
+def test_whom_nobody_answers_in_time_gets_to_the_mailbox(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with phone_of(simulator, "101") as caller, phone_of(simulator, "102") as callee:
+            await rung(caller, callee, tmp_path / "heard.wav")
+            await callee.frame("MESSAGE ", 'Cmd="9"')
+            await callee.frame("CANCEL sip:")
+            answered = await caller.wait(SessionAnswered)
+            assert caller.media is not None
+            await caller.media.apply(answered.sdp)
+            await caller.until_connected()
+
+    entries = simulate(tmp_path, story, ring_time=0.5, mailbox=True)
+    assert [entry.reason for entry in entries if entry.event == "CALL_DIVERTED"] == ["nobody answered"]
