@@ -142,10 +142,12 @@ class BlockingCall(CallFacts):
     connected = _blocking(Call.connected)
     ended = _blocking(Call.ended)
 
-    def warm_transfer(self, target: "str | BlockingCall") -> "BlockingConsultation":
+    def warm_transfer(self, target: "str | BlockingCall", *, caller_id: str = "") -> "BlockingConsultation":
         """Wait for :meth:`shared.call.Call.warm_transfer`."""
         whom = target._subject if isinstance(target, BlockingCall) else target
-        return BlockingConsultation(self._line, self._line.run(self._subject.warm_transfer(whom)))
+        return BlockingConsultation(
+            self._line, self._line.run(self._subject.warm_transfer(whom, caller_id=caller_id))
+        )
 
 
 class BlockingConsultation:

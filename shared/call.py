@@ -59,7 +59,7 @@ class CallOwner(Protocol):
     async def perform(self, action: Action, time: float | None = None) -> Done:
         """Have the leader do ``action``."""
 
-    async def dial(self, number: str, *, transfer_of: str) -> "Call":
+    async def dial(self, number: str, *, caller_id: str, transfer_of: str) -> "Call":
         """Begin a call that consults about another."""
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -159,7 +159,7 @@ class Call(CallFacts):
         """Send the far end to ``target``; return when it is answered there, and so is over here."""
         await self._phone.perform(Transfer(call_id=self.call_id, target=target), TRANSFER_TIME)
 
-    async def warm_transfer(self, target: "str | Call") -> "Consultation":
+    async def warm_transfer(self, target: "str | Call", *, caller_id: str = "") -> "Consultation":
         """Hold this call and call ``target``; return when that is answered, to be asked about this one.
 
         ``target`` may be another call that there is already: then nobody is called.
@@ -171,7 +171,7 @@ class Call(CallFacts):
             await self.hold()
         if isinstance(target, Call):
             return Consultation(self._phone, self, target, is_new=False)
-        call = await self._phone.dial(target, transfer_of=self.call_id)
+        call = await self._phone.dial(target, caller_id=caller_id, transfer_of=self.call_id)
         await call.answered()
         return Consultation(self._phone, self, call)
 

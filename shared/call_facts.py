@@ -108,6 +108,11 @@ class CallFacts:
         return "queue-call" in self.attributes
 
     @property
+    def is_conference(self) -> bool:
+        """Whether it is our own end of a conference."""
+        return self._view.remote_number.startswith("conf_")
+
+    @property
     def held(self) -> bool:
         """Whether we hold it."""
         return self._view.held

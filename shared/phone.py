@@ -190,6 +190,10 @@ class Phone(Services):
             raise ValueError(f"no event {event!r}; there are {', '.join(self._handlers)}")
         self._handlers[event].append(handler)
 
+    def off(self, event: CallEvent | PhoneEvent, handler: Callable[..., object]) -> None:
+        """Call ``handler`` no more at ``event``. Harmless if it is not called anyway."""
+        self._handlers[event] = [known for known in self._handlers.get(event, ()) if known != handler]
+
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """Yield the state now and whenever it changed; whoever is slow skips to the newest."""
         seen: Version | None = None

@@ -13,6 +13,7 @@ from shared.messages import (
     Answer,
     CallState,
     Cause,
+    CompleteTransfer,
     Decline,
     Dial,
     Done,
@@ -27,7 +28,7 @@ from shared.messages import (
     Version,
 )
 from shared.phone import Phone
-from shared.replica import Replica
+from shared.replica import CallAdded, Replica
 
 from .fakes import FakeAgent, a_call, snapshot
 
@@ -362,3 +363,27 @@ def test_ended_returns_why() -> None:
         assert await ended is Cause.HUNG_UP_THERE
 
     run(story)
+
+
+def test_a_handler_that_was_taken_off_is_not_called_any_more() -> None:
+    phone = Phone(FakeAgent())
+    called: list[Call] = []
+    phone.on("inbound_call", called.append)
+    phone.off("inbound_call", called.append)
+    phone.off("call_ended", called.append)
+    phone.apply([CallAdded(a_call())])
+    assert called == []
+
+
+def test_a_conference_is_known_by_its_number_and_a_consultation_shows_its_caller_id() -> None:
+    agent = FakeAgent(answer=lambda _: Done(action_id="a", version=Version(1, 1), call_id="c2"))
+    phone = Phone(agent)
+    held = a_call("c1", state="answered", held=True, remote_number="conf_1")
+    phone.apply([CallAdded(held), CallAdded(a_call("c2", state="answered"))])
+    assert [call.is_conference for call in phone.calls] == [True, False]
+    asyncio.run(phone.calls[0].warm_transfer("102", caller_id="16505550100"))
+    assert agent.asked == [Dial(target="102", caller_id="16505550100", transfer_of="c1")]
+    agent.asked.clear()
+    consultation = asyncio.run(phone.calls[0].warm_transfer(phone.calls[1]))
+    asyncio.run(consultation.complete())
+    assert agent.asked == [CompleteTransfer(call_id="c2", transfer_of="c1")]
