@@ -122,18 +122,14 @@ def test_keys_of_a_dummy_reach_the_far_end(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
-def test_a_hold_of_the_far_end_is_shown_in_every_window(tmp_path: Path) -> None:
+def test_a_mute_is_shown_in_every_window(tmp_path: Path) -> None:
     async def story(place: Office) -> None:
-        guest = await place.window("102")
-        real, dummy = await place.window("101"), await place.window("101", "second")
-        calling = asyncio.create_task(guest.call("101"))
-        await (await ringing(real)).answer()
-        await (await calling).hold()
-        # The service plays music to the held end, and keeps it from us: as the real one does.
-        assert [phone.calls[0].held_by_remote for phone in (real, dummy)] == [False, False]
-        assert guest.calls[0].held
+        real, dummy, _ = await talking(place)
         await dummy.calls[0].mute()
         for phone in (real, dummy):
             await shown(phone, dummy.calls[0], "muted", True)
+        await real.calls[0].unmute()
+        for phone in (real, dummy):
+            await shown(phone, real.calls[0], "muted", False)
 
     tell(tmp_path, story)
