@@ -5,8 +5,7 @@ User parts stay as they are written: RingCentral uses ``#`` and ``*`` in them, w
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.errors import SipError
 
@@ -26,11 +25,10 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST_PORT = re.compile(r"([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _USER = re.compile(r"[^\s<>\"@\x00-\x1f]+")
 # No two neighbouring parts match the same character: a hostile value takes linear time.
-_DISPLAY = re.compile(r'(?:("(?:[^"\\]|\\.)*")\s*|([^<"]*))<', re.DOTALL)
+_DISPLAY = re.compile(r'(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*|([^<"]*))<', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(NamedTuple):  # and no dataclass: one of these is made three times as fast
     """A ``sip:`` or ``sips:`` URI; of any other scheme (``tel:``), ``host`` holds the whole rest.
 
     ``user`` includes a password, if someone still writes one. ``headers`` is the text after ``?``.
@@ -90,8 +88,7 @@ class Uri:
         return f"{self.scheme}:{user}{self.host}{port}{format_params(self.params)}{headers}"
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """A display name, a URI and the header's parameters: From, To, Contact, Route, Refer-To."""
 
     uri: Uri
@@ -115,7 +112,7 @@ class NameAddr:
     def with_tag(self, tag: str | None) -> "NameAddr":
         """Return it with another tag, or with none. The tag comes last: SDKs read to the end of the line."""
         kept = tuple(param for param in self.params if param[0].lower() != "tag")
-        return replace(self, params=kept if tag is None else (*kept, ("tag", tag)))
+        return self._replace(params=kept if tag is None else (*kept, ("tag", tag)))
 
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""

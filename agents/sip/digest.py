@@ -19,7 +19,7 @@ from .grammar import TOKEN, quote, unquote
 _HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 # Quantifiers that give nothing back: a hostile value takes linear time.
 _PARAM = re.compile(
-    r'\s*+([A-Za-z0-9\-.!%*_+`\'~]++)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s,"]*+)\s*+(?:,|$)', re.DOTALL
+    r'\s*+([A-Za-z0-9\-.!%*_+`\'~]++)\s*+=\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,"]*+)\s*+(?:,|$)', re.DOTALL
 )
 _SCHEME = re.compile(r"[\s,]*+([A-Za-z0-9\-.!%*_+`'~]++)\s++(?=[^\s=,]++\s*+=)")
 

@@ -16,11 +16,11 @@ Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order. Values are as on the wire (quotes kept), None where there is no ``=``."""
 
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
-_COMMA_PIECE = re.compile(r'[^,"<]+|"(?:[^"\\]|\\.)*"|<[^>]*>', re.DOTALL)
-_SEMICOLON_PIECE = re.compile(r'[^;"<]+|"(?:[^"\\]|\\.)*"|<[^>]*>', re.DOTALL)
+_COMMA_PIECE = re.compile(r'[^,"<]+|"[^"\\]*+(?:\\.[^"\\]*+)*+"|<[^>]*>', re.DOTALL)
+_SEMICOLON_PIECE = re.compile(r'[^;"<]+|"[^"\\]*+(?:\\.[^"\\]*+)*+"|<[^>]*>', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_ESCAPE = re.compile(r'(["\\])')
-_NUMBER = re.compile(r"[0-9]{1,10}")
+_MOST_DIGITS = 10
 _REMEMBERED_CHARS = 256
 
 
@@ -44,6 +44,8 @@ def split_commas(value: str) -> list[str]:
 
 def split_semicolons(value: str) -> list[str]:
     """Return the pieces between semicolons that are neither in quotes nor in angle brackets."""
+    if '"' not in value and "<" not in value:
+        return [piece.strip() for piece in value.split(";")]
     return _split(value, ";", _SEMICOLON_PIECE)
 
 
@@ -101,7 +103,8 @@ def quote(text: str) -> str:
 def unquote(text: str) -> str:
     """Return a quoted string's content; any other text as it is."""
     if len(text) >= 2 and text[0] == text[-1] == '"':
-        return _ESCAPE.sub(r"\1", text[1:-1])
+        text = text[1:-1]
+        return _ESCAPE.sub(r"\1", text) if "\\" in text else text
     return text
 
 
@@ -111,6 +114,6 @@ def parse_number(text: str, what: str, *, below: int = 2**32) -> int:
     ``int()`` alone also reads other scripts' digits and underscores, and raises ValueError on very long ones.
     """
     text = text.strip()
-    if not _NUMBER.fullmatch(text) or int(text) >= below:
-        raise SipError(f"{what} is not a number in range")
-    return int(text)
+    if text.isdecimal() and text.isascii() and len(text) <= _MOST_DIGITS and (number := int(text)) < below:
+        return number
+    raise SipError(f"{what} is not a number in range")

@@ -30,6 +30,9 @@ _KEYS = {name: name.lower() for name in (
     "Max-Forwards", "User-Agent", "Server", "Route", "Record-Route", "Expires", "Allow", "Supported",
     "Www-Authenticate", "WWW-Authenticate", "Proxy-Authenticate", "Authorization", "Proxy-Authorization",
     "P-Asserted-Identity", "p-rc-api-ids", "p-rc-api-call-info", "P-rc", "Alert-Info", "Call-Info", "Reason",
+    "Session-Expires", "Min-SE", "Require", "Proxy-Require", "Unsupported", "Accept", "Refer-To", "Path",
+    "Referred-By", "Replaces", "Event", "Subscription-State", "Service-Route", "Date", "Retry-After",
+    "Min-Expires", "Content-Disposition", "Content-Encoding", "MIME-Version", "Subject", "Warning",
 )}  # fmt: skip
 _SINGLE = ("from", "to", "call-id", "cseq")
 
@@ -65,8 +68,7 @@ class CSeq(NamedTuple):
     method: str
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One hop of a request's way (§20.42). ``sent_by`` is ``host[:port]``."""
 
     transport: str
@@ -336,7 +338,7 @@ def _parse_start_line(line: str, headers: Headers, body: str) -> Message:
 
 
 def _check(message: Message) -> None:
-    keys = [key for key, _, _ in message.headers._items]
+    keys = [item[0] for item in message.headers._items]
     if "via" not in keys:
         raise SipError("Via is missing")
     for key in _SINGLE:
@@ -347,13 +349,14 @@ def _check(message: Message) -> None:
     if isinstance(message, Request) and cseq.method != message.method:
         raise SipError("the method of CSeq is not the request's")
     if "content-length" in keys:
-        message.body = _cut(message.body, message.headers.get_all("Content-Length"))
+        lengths = [item[2] for item in message.headers._items if item[0] == "content-length"]
+        message.body = _cut(message.body, lengths)
 
 
 def _cut(body: str, lengths: list[str]) -> str:
     """Return the body without what comes behind it (§18.3); raise :exc:`SipError` if its end is missing."""
     length = parse_number(lengths[0], "Content-Length")
-    if any(parse_number(other, "Content-Length") != length for other in lengths[1:]):
+    if len(lengths) > 1 and any(parse_number(one, "Content-Length") != length for one in lengths):
         raise SipError("two Content-Length fields do not agree")
     if length == len(body):
         return body

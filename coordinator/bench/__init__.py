@@ -11,6 +11,7 @@ from .calls import measure_calls
 from .failover import measure_failover
 from .fanout import measure_fanout
 from .memory import measure_memory
+from .sip import measure_sip
 from .stage import open_stage, settled, soon
 
 __all__ = ["run_bench"]
@@ -26,6 +27,7 @@ async def run_bench(*, as_json: bool, is_quick: bool) -> int:
     rows: list[report.AnyRow] = []
     async with open_stage(scale=0.1 if is_quick else 1.0) as stage:
         rows += await measure_memory(stage)
+        rows += measure_sip(stage.rounds(200))
         stage.hire("window-0")
         stage.hire_answerer()
         async with stage.observer() as phone:

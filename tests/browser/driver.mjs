@@ -1,4 +1,4 @@
-// Chromium with pages that hold the SDK. Takes one JSON command a line on standard input, answers in the same way,
+// Chromium with pages that hold the SDK, or JsSIP. Takes one JSON command a line on standard input, answers in the same way,
 // and ends, with its browser, when the input ends: whoever started it cannot leave one behind.
 //
 // {"id": 1, "do": "open", "page": "a", "sdk": "2.5"}               a page of its own browser context
@@ -12,19 +12,24 @@ import { createServer } from "node:http";
 import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import { bundle } from "./bundle.mjs";
 
 const HERE = new URL(".", import.meta.url);
 const file = (path) => readFileSync(new URL(path, HERE));
-const page = (sdk) =>
-  `<!doctype html><title>${sdk}</title><script src="/sdk-${sdk}.js"></script><script src="/page.js"></script>`;
+const page = (...scripts) =>
+  "<!doctype html><title>a phone</title>" + scripts.map((name) => `<script src="/${name}"></script>`).join("");
 
 // Both builds set window.WebPhone. They are served as npm installed them.
 const SERVED = {
   "/page.js": ["text/javascript; charset=utf-8", file("page.js")],
   "/sdk-2.1.js": ["text/javascript; charset=utf-8", file("node_modules/sdk-2.1/dist/esm/index.umd.js")],
   "/sdk-2.5.js": ["text/javascript; charset=utf-8", file("node_modules/sdk-2.5/dist/index.iife.js")],
-  "/2.1": ["text/html; charset=utf-8", page("2.1")],
-  "/2.5": ["text/html; charset=utf-8", page("2.5")],
+  "/2.1": ["text/html; charset=utf-8", page("ears.js", "sdk-2.1.js", "page.js")],
+  "/2.5": ["text/html; charset=utf-8", page("ears.js", "sdk-2.5.js", "page.js")],
+  "/ears.js": ["text/javascript; charset=utf-8", file("ears.js")],
+  "/jssip-page.js": ["text/javascript; charset=utf-8", file("jssip-page.js")],
+  "/jssip.js": ["text/javascript; charset=utf-8", bundle("jssip", "JsSIP")],
+  "/jssip": ["text/html; charset=utf-8", page("ears.js", "jssip.js", "jssip-page.js")],
 };
 
 // The service's certificate is its own; sound must need no click; and nothing may leave this machine: 2.1 reports its

@@ -1,13 +1,9 @@
 // What a page does with the SDK, one function for each command of the tests. Phones have names; calls are counted from
 // 0 in the order in which their phone saw them, whatever the SDK still lists.
 
-const POLL = 20; // milliseconds
-const QUIET = -60; // dB: below it, nothing is heard
 const phones = new Map();
-const audio = new AudioContext();
 
 const call = (name, number) => phones.get(name).calls[number];
-const pause = (time) => new Promise((done) => setTimeout(done, time));
 const attempt = (read) => {
   try {
     return read() ?? null;
@@ -22,27 +18,6 @@ function adopt(known, session) {
     session.on(state, (detail) => entry.states.push(detail ? `${state}: ${detail}` : state));
   }
   known.calls.push(entry);
-}
-
-async function until(condition, what, seconds = 15) {
-  for (const end = Date.now() + seconds * 1000; !condition(); await pause(POLL)) {
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
-  }
-}
-
-// The strongest frequency of what the audio element plays, 50 times a second.
-function listen(entry) {
-  const analyser = audio.createAnalyser();
-  analyser.fftSize = 2048;
-  analyser.smoothingTimeConstant = 0;
-  audio.createMediaStreamSource(entry.session.audioElement.srcObject).connect(analyser);
-  const levels = new Float32Array(analyser.frequencyBinCount);
-  const width = audio.sampleRate / analyser.fftSize;
-  setInterval(() => {
-    analyser.getFloatFrequencyData(levels);
-    const peak = levels.reduce((best, level, bin) => (level > levels[best] ? bin : best), 0);
-    if (levels[peak] > QUIET) entry.heard.push(peak * width);
-  }, POLL);
 }
 
 window.lab = {
@@ -107,9 +82,8 @@ window.lab = {
   reply: async (name, number, reply) => (await call(name, number).session.reply(reply)).body,
   async listen(name, number) {
     const entry = call(name, number);
-    await audio.resume();
     await until(() => entry.session.audioElement?.srcObject, "remote sound");
-    listen(entry);
+    await listen(entry.heard, entry.session.audioElement.srcObject);
   },
   // How many seconds each frequency was the strongest one, since the last time that was asked.
   heard(name, number) {

@@ -1,12 +1,8 @@
 """Our phone against a SIP server that nobody here wrote: Kamailio, over WSS on loopback."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,72 +19,17 @@ from agents.sip.registration import RegistrationChanged
 from shared.config import Account
 
 from ..sip_pair import ANSWER, HELD, OFFER
-from .certificates import make_certificate
-from .silent_phone import PATIENCE, SilentPhone
+from .kamailio import kamailio, missing
+from .silent_phone import SilentPhone
 
-CONFIG = Path(__file__).parents[1] / "kamailio" / "kamailio.cfg"
+pytestmark = pytest.mark.skipif(missing() is not None, reason=f"Kamailio: {missing()}")
 
 
 @pytest.fixture(scope="module")
 def alice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """Start Kamailio and yield an account of its user alice."""
-    modules = next(iter(Path("/usr/lib").glob("*/kamailio/modules")), None)
-    if shutil.which("kamailio") is None or modules is None or not (modules / "websocket.so").exists():
-        pytest.skip("kamailio with its websocket and tls modules is not installed")
-    directory = tmp_path_factory.mktemp("kamailio")
-    certificate, _ = make_certificate(directory)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = directory / "kamailio.cfg"
-    text = CONFIG.read_text().replace("PORT", str(port)).replace("DIR", str(directory))
-    config.write_text(text.replace("MODULES", str(modules)))
-    command = [
-        "kamailio",
-        "-f",
-        str(config),
-        "-DD",
-        "-E",
-        "-m",
-        "64",
-        "-M",
-        "8",
-        "-Y",
-        str(directory),
-        "-w",
-        str(directory),
-    ]
-    log = directory / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-        try:
-            _wait_for_port(process, port, log)
-            yield Account(
-                authorization_id="alice",
-                domain="sip.test",
-                outbound_proxy=f"127.0.0.1:{port}",
-                username="alice",
-                password="pw-alice",
-                ca_file=certificate,
-            )
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    async def wait() -> None:
-        async with asyncio.timeout(PATIENCE):
-            while process.poll() is None:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    return
-
-    asyncio.run(wait())
-    assert process.poll() is None, log.read_text(errors="replace")
+    with kamailio(tmp_path_factory.mktemp("kamailio")) as account:
+        yield account
 
 
 def _bob(alice: Account) -> Account:
