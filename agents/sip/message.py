@@ -13,6 +13,7 @@ from shared.errors import SipError
 
 from .address import NameAddr
 from .grammar import TOKEN, Params, find_param, parse_number, parse_params, remembered, split_commas
+from .statuses import REASONS
 
 #: Frames that are longer are refused. An INVITE with many ICE candidates has some 6,000 characters.
 MAX_FRAME_CHARS = 65_536
@@ -43,22 +44,6 @@ _VIA = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+([^\s;,]+(?:\s*:\s*[
 _FOLD = re.compile(r"\r\n[ \t]+")  # a line that begins with a space goes on with the one before (§7.3.1)
 #: A NUL may stand in a quoted string, behind a backslash, and nowhere else (RFC 3261 §25.1: quoted-pair).
 _BARE_NUL = re.compile(r"(?<!\\)\0")
-
-REASONS = {
-    100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
-    200: "OK", 202: "Accepted", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily",
-    305: "Use Proxy", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required",
-    408: "Request Timeout", 410: "Gone", 413: "Request Entity Too Large", 414: "Request-URI Too Long",
-    415: "Unsupported Media Type", 416: "Unsupported URI Scheme", 420: "Bad Extension",
-    421: "Extension Required", 423: "Interval Too Brief", 430: "Flow Failed", 480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
-    484: "Address Incomplete", 485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated",
-    488: "Not Acceptable Here", 491: "Request Pending", 493: "Undecipherable", 500: "Server Internal Error",
-    501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out",
-    505: "Version Not Supported", 513: "Message Too Large", 600: "Busy Everywhere", 603: "Decline",
-    604: "Does Not Exist Anywhere", 606: "Not Acceptable",
-}  # fmt: skip
 
 
 class CSeq(NamedTuple):

@@ -9,7 +9,8 @@ import re
 from shared.errors import SipError
 
 from .address import Uri
-from .message import REASONS, Headers, Request, Response
+from .message import Headers, Request, Response
+from .statuses import REASONS
 
 _VERSION = re.compile(r"SIP\s*/\s*([0-9.]{1,9})\s*$", re.IGNORECASE)
 #: What no answer may carry: it would be cut in two, or could not be sent.

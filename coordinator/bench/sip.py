@@ -3,10 +3,10 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from agents.sip.message import parse
+from shared.clock import monotonic
 
 from .report import Row, timed
 
@@ -32,12 +32,12 @@ def _ours(frame: str, rounds: int) -> list[float]:
     samples = []
     for turn in range(rounds):
         first = turn * _TURNS % _CALLERS
-        began = time.perf_counter()
+        began = monotonic()
         for text in frames[first : first + _TURNS]:
             message = parse(text)
             _ = (message.via, message.from_, message.to, message.cseq, message.call_id)
             message.encode()
-        samples.append((time.perf_counter() - began) / _TURNS)
+        samples.append((monotonic() - began) / _TURNS)
     return samples
 
 
