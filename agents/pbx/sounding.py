@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from agents.sip.message import REASONS
+from agents.sip.statuses import REASONS
 from shared.errors import CallFailed
 
 from .media.board import Board

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from agents.sip.message import REASONS, Request
+from agents.sip.message import Request
 from agents.sip.refer import ReferTo
+from agents.sip.statuses import REASONS
 from shared.errors import CallFailed, SharedlineError, SipError
 
 from .calls import Call
