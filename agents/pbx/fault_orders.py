@@ -52,6 +52,14 @@ class Answer(Order, frozen=True, kw_only=True, tag="answer"):
     min_expires: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
 
 
+class RestAnswer(Order, frozen=True, kw_only=True, tag="rest"):
+    """The REST side answers with ``status``, whatever it is asked for. Without ``count``: always."""
+
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    retry_after: Annotated[int, msgspec.Meta(ge=0, le=86_400)] | None = None
+
+
 class RefuseTls(Order, frozen=True, kw_only=True, tag="refuse_tls"):
     """New connections get a TLS alert in answer to their ClientHello."""
 
@@ -66,7 +74,7 @@ class Clock(Order, frozen=True, kw_only=True, tag="clock"):
     factor: Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
-AnyOrder = HalfOpen | Delay | Answer | RefuseTls | RefuseConnections | Clock
+AnyOrder = HalfOpen | Delay | Answer | RestAnswer | RefuseTls | RefuseConnections | Clock
 KNOWN = tuple(str(kind.__struct_config__.tag) for kind in get_args(AnyOrder))
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

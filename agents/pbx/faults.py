@@ -16,6 +16,7 @@ from .fault_orders import (
     HalfOpen,
     RefuseConnections,
     RefuseTls,
+    RestAnswer,
 )
 from .gate import Refusal
 
@@ -92,6 +93,14 @@ class Faults:
                 return Refusal(order.status, order.reason, self._headers(order, flow))
         return None
 
+    def rest(self) -> RestAnswer | None:
+        """Return how the REST side must answer a request; None as it is asked. It counts as applied."""
+        for fault in self._faults.values():
+            if isinstance(fault.order, RestAnswer):
+                self._strike(fault, status=fault.order.status)
+                return fault.order
+        return None
+
     def flow_opened(self, flow: str) -> None:
         """Let a fault of all connections be one of the new one, too."""
         self._service.server.flows[flow].delay = self._delay(flow)
@@ -123,7 +132,7 @@ class Faults:
     def _strike(self, fault: _Fault, **facts: str | int) -> None:
         fault.applied += 1
         self._service.ledger.record("FAULT_APPLIED", fault=fault.name, kind=_kind(fault.order), **facts)
-        if isinstance(fault.order, Answer) and fault.applied == fault.order.count:
+        if isinstance(fault.order, Answer | RestAnswer) and fault.applied == fault.order.count:
             self._end(fault.name, "used up")
 
     def _headers(self, order: Answer, flow: str) -> list[tuple[str, str]]:
@@ -185,6 +194,8 @@ def _words(order: AnyOrder) -> str | None:
         case Answer():
             times = "always" if order.count is None else f"{order.count} times"
             return f"{order.status} to {order.method}, {times}"
+        case RestAnswer():
+            return f"{order.status}, {'always' if order.count is None else f'{order.count} times'}"
         case Clock():
             return f"{order.factor:g} times as fast"
         case RefuseTls() | RefuseConnections():

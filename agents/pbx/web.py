@@ -13,11 +13,16 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.errors import ConfigError
 
 LONGEST_BODY = 65_536
+SILENCE = 10.0
+"""How long a connection may take for the head of a request, in seconds."""
+
 _BODY_TIME = 10.0
+_MOST_CONNECTIONS = 1000
 
 
 class BadBody(Exception):
@@ -26,6 +31,32 @@ class BadBody(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
+
+
+class _Impatient(H11Protocol):
+    """Cuts a connection that does not say what it wants in time, or is one too many."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as theirs
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._seen: object = None
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self.loop.call_later(SILENCE, self._look)
+
+    def _look(self) -> None:
+        waits = getattr(self.cycle, "response_complete", True)  # there is no cycle before the first request
+        if self.transport.is_closing():
+            return
+        if waits and self.cycle is self._seen:
+            self.transport.abort()
+        else:
+            self._seen = self.cycle
+            self._look_later()
 
 
 class _Server(uvicorn.Server):
@@ -69,6 +100,7 @@ class HttpPort:
             server_header=False,
             timeout_graceful_shutdown=1,
             limit_concurrency=self._most,
+            http=_Impatient,
             ws="none",
             ssl_certfile=chain,
             ssl_keyfile=key,

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from agents.pbx import Simulator, SimulatorSettings
+from agents.pbx.fault_orders import RestAnswer
 from agents.pbx.rest.keys import RestFile
 from agents.rest.client import RestClient, RestLogin
 from coordinator.provision import Order, provision, read_login
@@ -156,12 +157,11 @@ def test_a_service_that_says_no_is_believed_and_not_asked_twice(
 ) -> None:
     async def story(simulator: Simulator, order: Order) -> None:
         assert simulator.rest is not None
-        trouble = simulator.rest.trouble
-        trouble.order(status, times=1, retry_after=retry_after)
+        simulator.faults.set(RestAnswer(status=status, count=1, retry_after=retry_after))
         with pytest.raises(RestFailed, match=remedy) as failed:
             await provision(order, {})
         assert (failed.value.status, failed.value.retry_after) == (status, retry_after)
-        assert trouble.next() is None
+        assert simulator.faults.all() == []
         assert len(simulator.devices.of("102")) == 1
         await provision(order, {})
         assert len(simulator.devices.of("102")) == 2
@@ -178,11 +178,11 @@ def test_a_token_that_was_revoked_is_replaced_once(tmp_path: Path) -> None:
             for token in list(simulator.rest.tokens._access):
                 simulator.rest.tokens.revoke(token)
             assert await rest.phone_numbers() == numbers
-            simulator.rest.trouble.order(401, times=5)
+            fault = simulator.faults.set(RestAnswer(status=401, count=5))
             with pytest.raises(RestFailed) as failed:
                 await rest.phone_numbers()
             assert failed.value.status == 401
-            simulator.rest.trouble.order(401, times=0)
+            simulator.faults.clear(fault.id)
 
     run(tmp_path, story)
 

@@ -1,6 +1,7 @@
 """The REST side of the simulated service, over TLS, as programs use it."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import ssl
@@ -13,6 +14,8 @@ import msgspec
 import pytest
 
 from agents.pbx import Extension, Simulator, SimulatorSettings
+from agents.pbx.client import ControlClient
+from agents.pbx.fault_orders import RestAnswer
 from agents.pbx.rest.keys import RestFile
 from agents.sip.registration import RegistrationChanged
 from shared.errors import ConfigError
@@ -172,8 +175,6 @@ def test_a_provisioned_phone_is_rung_with_messages_that_are_for_it(tmp_path: Pat
         phones = SipPhone(write_account(tmp_path, info)), SipPhone(simulator.account_path("102"))
         for phone in phones:
             await phone.register()
-        from agents.pbx.client import ControlClient
-
         async with ControlClient.from_directory(tmp_path) as control:
             robot = await control.call("102")
             for phone in phones:
@@ -258,17 +259,42 @@ def test_bodies_that_cannot_be_read_are_answered_with_what_is_wrong(tmp_path: Pa
     serve(tmp_path, story)
 
 
-def test_ordered_trouble_comes_as_often_as_it_was_ordered(tmp_path: Path) -> None:
+def test_connections_that_ask_for_nothing_are_cut_and_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.pbx.web.SILENCE", 0.3)
+
     async def story(simulator: Simulator, rest: Rest) -> None:
         assert simulator.rest is not None
+        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        opened = [
+            await asyncio.open_connection("127.0.0.1", simulator.rest.port, ssl=trust) for _ in range(5)
+        ]
+        opened[0][1].write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         await rest.login()
-        simulator.rest.trouble.order(429, times=2, retry_after=7)
+        async with asyncio.timeout(5):
+            for reader, writer in opened:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                writer.close()
+        assert (await rest.http.get(OWN)).status_code == 200
+
+    serve(tmp_path, story)
+
+
+def test_ordered_trouble_comes_as_often_as_it_was_ordered(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        await rest.login()
+        simulator.faults.set(RestAnswer(status=429, count=2, retry_after=7))
         for _ in range(2):
             answer = await rest.http.get(OWN)
             assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
         assert (await rest.http.get(OWN)).status_code == 200
-        with pytest.raises(ValueError, match="200"):
-            simulator.rest.trouble.order(200)
+        async with ControlClient.from_directory(tmp_path) as control:
+            fault = await control.set_fault(RestAnswer(status=503))
+            await rest.refused(503, "CMN-211", "GET", OWN)
+            await control.clear_fault(fault.id)
+        assert (await rest.http.get(OWN)).status_code == 200
 
     serve(tmp_path, story)
 

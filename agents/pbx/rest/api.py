@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..accounts import Subscriber
+from ..fault_orders import RestAnswer
 from ..web import BadBody, json_answer, read_body
 from .call_api import CallApi
 from .documents import ProvisionRequest, TokenDocument, extension_id
@@ -29,7 +30,7 @@ from .errors import ApiError, not_allowed, not_found
 from .office import Office
 from .reading import read
 from .tokens import JWT_GRANT, Grant, Tokens
-from .trouble import Trouble
+from .trouble import trouble
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -40,9 +41,17 @@ _LONGEST_PARAMETER = 8192
 
 
 def make_app(
-    office: Office, calls: CallApi, tokens: Tokens, trouble: Trouble, *, hosts: list[str]
+    office: Office,
+    calls: CallApi,
+    tokens: Tokens,
+    *,
+    hosts: list[str],
+    fault: Callable[[], RestAnswer | None],
 ) -> Starlette:
-    """Return the ASGI application. ``hosts``: the names that requests may be for."""
+    """Return the ASGI application.
+
+    ``hosts``: the names that requests may be for. ``fault`` is asked once a request how to do wrong.
+    """
     login, own = Login(tokens, office), Own(tokens, office)
     account, extension = "/restapi/v1.0/account/{account}", "/extension/{extension}"
     return Starlette(
@@ -66,7 +75,7 @@ def make_app(
                 allow_headers=["*"],
                 expose_headers=["Retry-After"],
             ),
-            Middleware(_Troubled, trouble=trouble),
+            Middleware(_Troubled, fault=fault),
         ],
         exception_handlers={
             ApiError: _refused,
@@ -78,17 +87,17 @@ def make_app(
 
 
 class _Troubled:
-    """Answers with the trouble that was ordered, if there is any left."""
+    """Answers as a fault has it, if there is one in force."""
 
-    def __init__(self, app: ASGIApp, trouble: Trouble) -> None:
-        self._app, self._trouble = app, trouble
+    def __init__(self, app: ASGIApp, fault: Callable[[], RestAnswer | None]) -> None:
+        self._app, self._fault = app, fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = self._trouble.next() if scope["type"] == "http" else None
-        if error is None:
+        order = self._fault() if scope["type"] == "http" else None
+        if order is None:
             await self._app(scope, receive, send)
         else:
-            await _as_answer(error)(scope, receive, send)
+            await _as_answer(trouble(order))(scope, receive, send)
 
 
 class Login:

@@ -14,7 +14,6 @@ from .call_office import CallOffice
 from .keys import load_keys, remove_login, write_login
 from .office import Office
 from .tokens import Tokens
-from .trouble import Trouble
 
 if TYPE_CHECKING:
     from ..service import Simulator
@@ -40,9 +39,8 @@ class RestServer:
         )
         self.port = self._http.port
         self.url = f"https://{settings.host}:{self.port}"
-        self.trouble = Trouble()
         self.office = Office(service, self.url)
-        self.calls = CallOffice(service, self.office)
+        self.calls, self._fault = CallOffice(service, self.office), service.faults.rest
         self._directory, self._extensions = directory, tuple(service.plan.subscribers)
         self.tokens = Tokens(
             self._client,
@@ -62,7 +60,7 @@ class RestServer:
         jwts = {extension: self.tokens.make_jwt(extension, now) for extension in self._extensions}
         write_login(self._directory, self.url, self._client, jwts)
         calls = CallApi(self.calls)
-        self._http.start(make_app(self.office, calls, self.tokens, self.trouble, hosts=self._hosts))
+        self._http.start(make_app(self.office, calls, self.tokens, hosts=self._hosts, fault=self._fault))
         log.info("rest.listening", url=self.url)
 
     async def close(self) -> None:
