@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from agents.pbx.accounts import NumberPlan, Subscriber
-from agents.pbx.gate import Gate
+from agents.pbx.gate import Gate, Refusal
 from agents.pbx.registrar import Limits, Note, Reached, Registrar, Reply
 from agents.pbx.settings import Extension
 from agents.sip.digest import Credentials, authorize, parse_challenge
@@ -318,3 +318,41 @@ def test_the_ledger_is_told_the_status_and_never_a_credential() -> None:
     assert "'status': 200" in told
     assert "nonce" not in told
     assert "secret" not in told + repr(registrar.plan.subscribers)
+
+
+def test_a_fault_refuses_with_its_headers_and_changes_nothing() -> None:
+    registrar = make_registrar()
+    registered(registrar, "line", "f1")
+    refusal = Refusal(503, None, [("Retry-After", "7")])
+    registrar.register(make_register(expires=0), "f1", 1.0, refusal=refusal)
+
+    [refused] = replies(registrar)
+    assert (refused.status, refused.headers.get("Retry-After")) == (503, "7")
+    assert len(registrar.bindings("101")) == 1
+
+
+def test_a_service_that_starts_anew_knows_no_binding_and_says_so() -> None:
+    registrar = make_registrar()
+    registered(registrar, "one", "f1")
+    registered(registrar, "two", "f2", extension="102")
+    registrar.forget("service restarted")
+
+    assert notes(registrar) == [("BINDING_REMOVED", 0), ("BINDING_REMOVED", 0)]
+    assert registrar.identity("f1") is registrar.identity("f2") is None
+    assert registrar.next_deadline() is None
+    registered(registrar, "one", "f3", now=1.0)
+
+
+def test_expiry_is_noticed_in_time_whatever_was_refreshed_before() -> None:
+    registrar = make_registrar()
+    registered(registrar, "one", "f1", now=0.0)
+    registered(registrar, "two", "f2", now=10.0)
+    registrar.register(make_register("one"), "f1", 50.0)
+    registrar.effects()
+
+    registrar.tick(69.9)
+    assert [binding.instance_id for binding in registrar.bindings("101")] == ["one", "two"]
+    registrar.tick(70.0)
+    assert [binding.instance_id for binding in registrar.bindings("101")] == ["one"]
+    registrar.tick(110.0)
+    assert registrar.bindings("101") == []

@@ -154,6 +154,25 @@ def test_wrong_credentials_are_forbidden_and_leave_no_binding(tmp_path: Path, fa
     assert of(simulate(tmp_path, story), "REGISTER", status=403)
 
 
+def test_an_older_connection_of_the_same_instance_can_still_call_and_is_not_called(tmp_path: Path) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with (
+            phone_of(simulator, instance_id="line") as older,
+            phone_of(simulator, instance_id="line") as newer,
+            ControlClient.from_directory(simulator.settings.directory) as control,
+        ):
+            await dial(older, "78654")
+            assert (await older.wait(SessionEnded)).status == 486
+            robot = await control.call("101")
+            await newer.wait(InviteReceived)
+            await control.hang_up(robot.id)
+            await newer.wait(SessionEnded)
+            assert not [frame for frame in older.received if frame.startswith("INVITE ")]
+
+    entries = simulate(tmp_path, story)
+    assert [entry.flow for entry in of(entries, "INVITE", direction="out")] == ["f2"]
+
+
 def test_a_binding_whose_connection_died_is_kept_unreachable_until_it_expires(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
         phone = phone_of(simulator)
