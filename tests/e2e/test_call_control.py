@@ -16,7 +16,7 @@ from agents.rest.client import RestClient, RestLogin
 from agents.sip.events import InviteReceived, SessionAnswered, SessionConfirmed, SessionEnded, SessionProgress
 from shared.errors import ActionRefused, RestFailed
 from tests.e2e.sip_phone import SipPhone
-from tests.e2e.test_rest import PROVISION, WSS, Rest, serve, write_account
+from tests.e2e.test_rest import OWN, PROVISION, WSS, Rest, serve, write_account
 from tests.e2e.test_simulator import answer, dial, phone_of
 
 THREE = tuple(Extension(number, f"16505550{number}") for number in ("101", "102", "103"))
@@ -90,6 +90,46 @@ def test_a_session_tells_its_parties_and_the_tags_of_their_dialogs(tmp_path: Pat
                 await phone.wait(SessionEnded)
             await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/{session['id']}")
             assert dialled
+
+    serve(tmp_path, story)
+
+
+def test_a_call_is_switched_to_another_phone_by_what_presence_tells(tmp_path: Path) -> None:
+    got = tmp_path / "got.wav"
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        async with (
+            phone_of(simulator, "101") as first,
+            phone_of(simulator, "101") as second,
+            phone_of(simulator, "102") as far,
+        ):
+            await rest.login("101")
+            assert (await presence(rest))["telephonyStatus"] == "NoCall"
+            await dial(first, "102")
+            ringing = await far.wait(InviteReceived)
+            assert (await presence(rest))["telephonyStatus"] == "Ringing"
+            await answer(far, ringing, ToneSource(660))
+            await first.wait(SessionAnswered)
+
+            [call] = (await presence(rest))["activeCalls"]
+            assert (call["direction"], call["telephonyStatus"]) == ("Outbound", "CallConnected")
+            tags = call["sipData"]
+            value = (
+                f"{call['telephonySessionId']};to-tag={tags['toTag']};from-tag={tags['fromTag']};early-only"
+            )
+            offer = await second.sound(ToneSource(440), WavSink(got)).offer()
+            headers = [("Replaces", value)]
+            await second.do(lambda now: second.core.invite("102", offer, now=now, headers=headers))
+            answered = await second.wait(SessionAnswered)
+            assert second.media is not None
+            await second.media.apply(answered.sdp)
+            await first.wait(SessionEnded)
+            await heard(got, 660)
+            assert len((await presence(rest))["activeCalls"]) == 1
+
+    async def presence(rest: Rest) -> dict[str, Any]:
+        found: dict[str, Any] = (await rest.http.get(f"{OWN}/presence")).json()
+        return found
 
     serve(tmp_path, story)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .api import Own
 
 _TELEPHONY = "/restapi/v1.0/account/{account}/telephony"
+_PRESENCE = "/restapi/v1.0/account/{account}/extension/{extension}/presence"
 _SESSION = _TELEPHONY + "/sessions/{session}"
 
 
@@ -35,6 +36,7 @@ class CallApi:
     def routes(self, own: "Own") -> list[Route]:
         """Return the routes, for who has a token."""
         return [
+            own.route("GET", _PRESENCE, self.presence),
             own.route("POST", _TELEPHONY + "/conference", self.conference),
             own.route("POST", _TELEPHONY + "/call-out", self.call_out),
             own.route("GET", _SESSION, self.session),
@@ -44,6 +46,10 @@ class CallApi:
             own.route("POST", _SESSION + "/parties/{party}/pickup", self.pick_up),
             own.route("POST", _SESSION + "/supervise", self.supervise),
         ]
+
+    async def presence(self, user: Subscriber, _request: Request) -> Any:
+        """Answer with the calls of the user's phones."""
+        return self._calls.presence(user)
 
     async def conference(self, user: Subscriber, _request: Request) -> Any:
         """Answer with a new conference."""

@@ -42,6 +42,28 @@ class PartyDocument(Document, frozen=True, kw_only=True):
     sip_data: SipData | None = None
 
 
+class ActiveCall(Document, frozen=True, kw_only=True):
+    """A call that an extension has: how a program finds the ids of a call that it has not made."""
+
+    id: str
+    direction: Literal["Inbound", "Outbound"]
+    from_: str = msgspec.field(name="from")
+    to: str
+    telephony_status: str
+    telephony_session_id: str
+    party_id: str
+    sip_data: SipData | None = None
+
+
+class PresenceDocument(Document, frozen=True, kw_only=True):
+    """What an extension is doing."""
+
+    uri: str
+    presence_status: str
+    telephony_status: str
+    active_calls: list[ActiveCall]
+
+
 class Origin(Document, frozen=True, kw_only=True):
     """What made a session: ``Call``, ``Conference`` or ``CallOut``."""
 

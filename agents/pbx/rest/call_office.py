@@ -17,10 +17,12 @@ from ..phone_leg import PhoneLeg
 from ..phones import Phone
 from ..service_leg import ServiceLeg
 from .call_documents import (
+    ActiveCall,
     BringInRequest,
     CallOutRequest,
     Origin,
     PartyDocument,
+    PresenceDocument,
     SessionDocument,
     SuperviseRequest,
 )
@@ -53,6 +55,35 @@ class CallOffice:
             return self._conference_document(self._service.conferences.get(session_id))
         except ActionRefused:
             return self._document(session_id)
+
+    def presence(self, owner: Subscriber) -> PresenceDocument:
+        """Return what the user's phones are doing."""
+        calls = {
+            (call.call, party.id): self._active(call, leg, party)
+            for call, leg in self._all()
+            if isinstance(leg, PhoneLeg) and leg.phone.extension == owner.extension.number
+            for party in [self._parties.document(call, leg)]
+        }
+        active = list(calls.values())
+        return PresenceDocument(
+            uri=f"{self._office.extension(owner).uri}/presence",
+            presence_status="Busy" if active else "Available",
+            telephony_status=active[0].telephony_status if active else "NoCall",
+            active_calls=active,
+        )
+
+    def _active(self, call: Call, leg: PhoneLeg, party: PartyDocument) -> ActiveCall:
+        states = {"Answered": "CallConnected", "Hold": "OnHold"}
+        return ActiveCall(
+            id=f"{call.call}-{leg.name}",
+            direction=party.direction,
+            from_=party.from_.phone_number or party.from_.extension_number or "",
+            to=party.to.phone_number or party.to.extension_number or "",
+            telephony_status=states.get(party.status.code, "Ringing"),
+            telephony_session_id=self._parties.ids(call, leg)[0],
+            party_id=party.id,
+            sip_data=party.sip_data,
+        )
 
     # -- calls that ring
 
