@@ -1,12 +1,16 @@
 """What windows are told of calls: ids, queues, calls that answer themselves, connections that break."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from agents.media.analysis import find_tone
+from agents.media.files import NullSink, Silence, WavSink, read_wav
+from agents.media.specs import parse_source
+from agents.media.webrtc import WebRtcSession
 from agents.pbx import Extension, Simulator, SimulatorSettings
 from agents.pbx.fault_orders import HalfOpen
 from agents.pbx.settings import Queue
@@ -117,3 +121,32 @@ def test_a_verb_that_a_lost_connection_cuts_is_unknown_and_the_call_goes_on(
         assert call.held
 
     tell(tmp_path, story)
+
+
+def test_sound_before_the_answer_is_heard_and_goes_on_when_the_answer_says_the_same(tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+
+    async def main() -> None:
+        local = {"addresses": ("127.0.0.1",)}
+        caller = WebRtcSession(Silence(), WavSink(heard), **local)  # type: ignore[arg-type]
+        service = WebRtcSession(parse_source("tone:440")(), NullSink(), **local)  # type: ignore[arg-type]
+        try:
+            early = await service.answer(await caller.offer())
+            await caller.apply(early)  # as of a 183
+            await becomes(lambda: caller.state == "connected")
+            await becomes(lambda: find_tone(read_wav(heard), 440.0) is not None)
+            at = len(read_wav(heard)) / 96_000
+            await caller.apply(early)  # and once more, as of the 200
+            await becomes(lambda: find_tone(read_wav(heard), 440.0, after=at + 0.2) is not None)
+            assert caller.state == "connected"
+        finally:
+            await caller.close()
+            await service.close()
+
+    asyncio.run(main())
+
+
+async def becomes(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN):
+        while not condition():  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.05)
