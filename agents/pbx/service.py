@@ -207,7 +207,8 @@ class Simulator:
     def flow_closed(self, flow: str, reason: str) -> None:
         """Let its bindings be unreachable and its calls adrift."""
         phone = self.phones.at(flow)
-        facts = {} if phone is None else phone.facts(flow) | self.registrar.counts(phone.extension)
+        who = self._who(flow)
+        facts = {} if phone is None else phone.facts(flow) | who | self.registrar.counts(phone.extension)
         self.registrar.flow_closed(flow, self.now())
         if phone is not None:
             facts |= self.registrar.counts(phone.extension)
@@ -216,13 +217,20 @@ class Simulator:
         self.phones.flow_closed(flow)
         self.faults.flow_closed(flow)
 
+    def _who(self, flow: str) -> dict[str, Any]:
+        """Return who is registered on a flow, for a ledger entry."""
+        who = self.registrar.identity(flow)
+        if who is None:
+            return {}
+        return {"extension": who.extension, "instance_id": who.instance_id, "via_host": who.via_host}
+
     def flow_refused(self, reason: str, count: int) -> None:
         """Note connections that did not become WebSockets."""
         self.ledger.record("FLOW_REFUSED", reason=reason, count=count if count > 1 else None)
 
     def bad_frame(self, flow: str, reason: str) -> None:
         """Note what is not SIP."""
-        self.ledger.record("BAD_FRAME", flow=flow, reason=reason)
+        self.ledger.record("BAD_FRAME", reason=reason, **({"flow": flow} | self._who(flow)))
 
     def is_registered(self, flow: str) -> bool:
         """Return whether somebody is registered on a flow."""

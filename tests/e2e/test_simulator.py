@@ -180,6 +180,9 @@ def test_a_binding_whose_connection_died_is_kept_unreachable_until_it_expires(tm
         phone.crash()
         lost = await simulator.wait_for(lambda entry: entry.event == "BINDING_UNREACHABLE")
         assert (lost.bindings, lost.reachable) == (1, 0)
+        closed = await simulator.wait_for(lambda entry: entry.event == "FLOW_CLOSED")
+        assert (closed.instance_id, closed.via_host) == (phone.instance_id, lost.via_host)
+        assert closed.via_host
         expired = await simulator.wait_for(lambda entry: entry.event == "BINDING_EXPIRED")
         assert expired.bindings == 0
         async with ControlClient.from_directory(simulator.settings.directory) as control:
