@@ -114,9 +114,9 @@ class RealAgent:
         with contextlib.ExitStack() as bound:  # all three or none
             self._server = ActionServer(context, office.endpoints.actions, self._received)
             bound.callback(self._server.close)
-            self._publisher = Publisher(context, office.endpoints.state)
+            self._publisher = Publisher(context, office.endpoints.state, self._may_act)
             bound.callback(self._publisher.close)
-            self._heir = Publisher(context, office.endpoints.estate)
+            self._heir = Publisher(context, office.endpoints.estate, self._may_act)
             bound.pop_all()
         self._estate = b""
         self._obituary = Obituary(self._process_died)

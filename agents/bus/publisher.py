@@ -1,6 +1,7 @@
 """The leader's newest state to whoever subscribes: XPUB, which is PUB that hears of each subscription."""
 
 import asyncio
+from collections.abc import Callable
 
 import zmq
 
@@ -14,19 +15,25 @@ _WELCOME_PAUSE = 0.01
 class Publisher:
     """Publish the newest state, and repeat it as heartbeat and to each new subscriber.
 
-    Must be made inside its owner's running loop.
+    Must be made inside its owner's running loop. ``may_send`` is asked before what nobody asked for leaves.
 
     Raises:
         zmq.ZMQError: If ``endpoint`` cannot be bound.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         socket = open_socket(context, zmq.XPUB)
         # Without VERBOSE only the first subscription ever is reported, and a late window would wait.
         socket.set(zmq.XPUB_VERBOSE, 1)
         # A window that stopped reading must not grow the leader: past this, it misses snapshots.
         socket.set(zmq.SNDHWM, 64)
         bind(socket, endpoint)
+        self._may_send = may_send
         self._newest: bytes | None = None
         self._loop = asyncio.get_running_loop()
         self._is_awaited = False
@@ -59,5 +66,6 @@ class Publisher:
         self._welcome_timer = None
         if self._is_awaited:
             self._is_awaited = False
-            self.repeat()
+            if self._may_send():
+                self.repeat()
             self._welcome_timer = self._loop.call_later(_WELCOME_PAUSE, self._welcome)
