@@ -10,7 +10,7 @@ import contextlib
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -83,7 +83,7 @@ class Office:
     sip_instance_id: str
     settings: Settings
     seed: Snapshot | None
-    estate: bytes
+    estate: bytes = field(repr=False)  # it holds the passwords of the calls' sound
     predecessor_died: bool
     may_act: Callable[[], bool]
     offer: Callable[[], None]
