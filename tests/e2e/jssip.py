@@ -1,6 +1,7 @@
 """JsSIP in a page of Chromium (tests/browser/jssip-page.js), and a phone of ours with sound."""
 
 import asyncio
+import copy
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,13 +123,13 @@ class Phone(SipPhone):
 
     def __init__(self, account: Account, *, hz: float = 440.0) -> None:
         super().__init__(account)
-        self._hz, self.ear = hz, Ear()
+        self._tone, self.ear = ToneSource(hz), Ear()
         self.keys: asyncio.Queue[str] = asyncio.Queue()
 
     def speak(self) -> WebRtcSession:
         """Make the sound of a call."""
         self.media = WebRtcSession(
-            ToneSource(self._hz),
+            copy.copy(self._tone),  # to make one takes 20 ms
             self.ear,
             on_state=lambda _state: self._news.set(),
             on_tone=self.keys.put_nowait,
