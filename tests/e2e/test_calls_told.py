@@ -19,7 +19,7 @@ from coordinator import ActionRefused, Call, CallState, Cause, OutcomeUnknown, P
 
 from .test_transfers import WITHIN, Office, ringing, same_call, tell
 
-EXTENSIONS = tuple(Extension(f"10{n}", f"1650555010{n}") for n in (1, 2))
+EXTENSIONS = tuple(Extension(f"10{n}", f"1650555010{n}") for n in (1, 2, 3))
 
 
 @asynccontextmanager

@@ -1,16 +1,17 @@
 """Verbs that are calls to numbers of the service, from windows: who hears whom, found by frequency."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agents.media.analysis import tone_level
 from agents.media.files import read_wav
-from agents.pbx.conferences import Conferences
-from coordinator import Call, CallState, Cause, Phone
+from agents.pbx.rest.keys import RestFile
+from coordinator import Call, CallState, Cause, Phone, RestClient, RestLogin
 
+from .test_calls_told import office_with
 from .test_transfers import WITHIN, Office, ringing, same_call, tell
 
 _AUDIBLE, _RECENT_BYTES = 0.02, 48_000
@@ -131,36 +132,32 @@ def test_a_call_of_another_device_is_switched_here_and_ends_there(tmp_path: Path
     tell(tmp_path, story)
 
 
-@dataclass
-class Made:
-    """A conference as the REST client returns it."""
-
-    session_id: str
-    voice_call_token: str
-
-
-@dataclass
-class Rooms:
-    """The REST interface of 102, at the service itself."""
-
-    conferences: Conferences
-
-    async def create_conference(self) -> Made:
-        made = self.conferences.create("102")
-        return Made(made.session_id, made.number)
-
-    async def bring_in(self, conference: str, session_id: str, party_id: str) -> None:
-        await self.conferences.bring_in(conference, session_id, party_id)
+def rest_of(place: Office, extension: str) -> RestClient:
+    """Return the REST client of an extension's user."""
+    directory = place.simulator.settings.directory
+    file = msgspec.json.decode((directory / "rest.json").read_bytes(), type=RestFile)
+    login = RestLogin(
+        server=file.server,
+        client_id=file.client_id,
+        client_secret=file.client_secret,
+        jwt=file.jwt[extension],
+        ca_file=directory / file.ca_file,
+    )
+    return RestClient(login)
 
 
 def test_a_conference_has_whom_we_merged_and_whom_we_invited(tmp_path: Path) -> None:
-    async def story(place: Office) -> None:
+    async def main() -> None:
+        async with office_with(tmp_path, rest_port=0) as place, rest_of(place, "102") as rest:
+            await confer(place, rest)
+
+    async def confer(place: Office, rest: RestClient) -> None:
         customer, customers_ear = await window(place, "101")
         host, hosts_ear = await window(place, "102")
         guest, guests_ear = await window(place, "103")
         _, call = await connect(customer, host, "102")
         await call.hold()
-        conference = await host.conference(Rooms(place.simulator.conferences))
+        conference = await host.conference(rest)
         assert conference.call.is_conference
         await call.unhold()
         await conference.merge(call)
@@ -174,4 +171,4 @@ def test_a_conference_has_whom_we_merged_and_whom_we_invited(tmp_path: Path) -> 
         )
         await conference.call.hangup()
 
-    tell(tmp_path, story)
+    asyncio.run(main())
