@@ -152,7 +152,9 @@ class Service:
     def hang_up(self) -> None:
         """Let a far end hang up."""
         if live := self.far.live():
-            self.far.hangup(self.world.random.choice(live).session_id, self.world.now)
+            session = self.world.random.choice(live).session_id
+            self.record("BYE", direction="out", call=self._calls.get(session, ""), extension=EXTENSION)
+            self.far.hangup(session, self.world.now)
             self._drain()
 
     # -- messages
