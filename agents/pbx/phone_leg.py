@@ -145,6 +145,10 @@ class PhoneLeg(SoundingLeg):
         ):
             self.reoffer_done(480, "")
 
+    def acknowledge(self, sdp: str) -> None:
+        """Send the ACK of the phone's 200, with the answer to its offer."""
+        self._do(lambda _now: self._sessions.acknowledge(self.session_id, sdp))
+
     def reanswer(self, status: int, sdp: str) -> None:
         """Answer the phone's re-INVITE."""
         if status < 300:

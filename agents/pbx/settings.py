@@ -145,6 +145,10 @@ class SimulatorSettings:
     """Phones that call each other send their sound to each other, and what needs it at the service (music,
     ringback, recording) is missing; else all sound passes the service."""
 
+    ask_for_offers: bool = False
+    """Phones are called without an offer, and make one themselves (RFC 3261 §13.2.1): so the real service
+    calls them for a REST pickup."""
+
     max_recording: float = 3600.0
     """The longest recording of a call, and of what a robot hears."""
 

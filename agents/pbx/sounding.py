@@ -32,6 +32,9 @@ class SoundingLeg:
         self.offered = ""
         """What a caller has offered; empty if it wants our offer."""
 
+        self.asks = settings.ask_for_offers
+        """Whether it is called without an offer, and its phone makes one."""
+
         self._board, self._settings = board, settings
         self._changed, self._pressed = changed, pressed
         self._asked_for: asyncio.Future[tuple[int, str]] | None = None
@@ -105,6 +108,10 @@ class SoundingLeg:
         """Send a re-INVITE; its answer comes to :meth:`reoffer_done`."""
         raise NotImplementedError
 
+    def acknowledge(self, sdp: str) -> None:
+        """Send the ACK with our answer to what the phone has offered in its 200."""
+        raise NotImplementedError
+
     def reoffer_done(self, status: int, sdp: str) -> None:
         """Take the phone's answer to :meth:`reoffer`."""
         asked, self._asked_for = self._asked_for, None
@@ -137,4 +144,6 @@ class SoundingLeg:
             self._settings,
             changed=lambda _state: self._changed(),
             pressed=self._pressed,
+            acknowledge=self.acknowledge,
+            asks=self.asks,
         )

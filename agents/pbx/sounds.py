@@ -56,8 +56,9 @@ class Anchored:
     """Sound that ends at the service.
 
     Args:
-        changed: Told each state of the connection.
-        pressed: Told each key of the phone.
+        changed: Told each state of the connection. pressed: Told each key of the phone. asks: Wants the
+        phone's offer, where it would make one to a called phone; ``acknowledge`` takes the answer,
+            which is empty if there can be none.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Anchored:
         *,
         changed: "Callable[[MediaState], None]",
         pressed: Callable[[str], None],
+        acknowledge: Callable[[str], None],
+        asks: bool = False,
     ) -> None:
         from .media.line import Line  # large: not before there is a call
 
         self.line: Line = Line(board, addresses=settings.media_addresses, dead_after=settings.flow_grace)
         self.line.on_state, self.line.on_key = changed, pressed
-        self._board = board
+        self._board, self._acknowledge, self._asks = board, acknowledge, asks
         self._first: asyncio.Task[str] | None = None
 
     def early(self, offer: str, then: Then) -> None:
@@ -91,11 +94,19 @@ class Anchored:
         self._board.spawn(_told(first, then))
 
     def offer(self, then: Then) -> None:
-        """Offer a new connection."""
+        """Offer a new connection, or nothing."""
+        if self._asks:
+            then(200, "")
+            return
         self._board.spawn(_told(asyncio.create_task(self.line.offer()), then))
 
     def met(self, sdp: str, failed: Callable[[str], None]) -> None:
         """Connect with the phone that has answered."""
+        if self._asks:
+            self._asks = False
+            work = asyncio.create_task(self.line.answer(sdp))
+            self._board.spawn(_told(work, lambda _status, answer: self._acknowledge(answer)))
+            return
         self._board.spawn(self._meet(sdp, failed))
 
     def reoffered(self, sdp: str, then: Then) -> None:

@@ -173,6 +173,28 @@ def test_an_invite_without_an_offer_gets_ours_and_an_answer_without_candidates_w
     simulate(tmp_path, story)
 
 
+def test_a_phone_that_is_called_without_an_offer_makes_one_and_has_the_answer_with_the_ack(
+    tmp_path: Path,
+) -> None:
+    async def story(simulator: Simulator) -> None:
+        async with two(simulator, tmp_path) as (ada, bob):
+            await ada.dial("102")
+            call = await bob.wait(InviteReceived)
+            assert call.sdp == ""
+            offer = await bob.sound(ToneSource(bob.hz), WavSink(bob.recording)).offer()
+            bob.session = call.session_id
+            await bob.do(lambda now: bob.core.answer(bob.session, offer, now))
+            confirmed = await bob.wait(SessionConfirmed)
+            assert bob.media is not None
+            await bob.media.apply(confirmed.sdp)
+            await ada.connect_answered()
+            await asyncio.gather(ada.hears(BOB_HZ), bob.hears(ADA_HZ))
+            await ada.hang_up()
+            await bob.wait(SessionEnded)
+
+    simulate(tmp_path, story, ask_for_offers=True)
+
+
 def test_a_process_that_continues_a_call_has_its_sound_and_the_far_end_notices_nothing(
     tmp_path: Path,
 ) -> None:
