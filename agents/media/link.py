@@ -113,6 +113,11 @@ class _Dtls(RTCDtlsTransport):
         super().__init__(ice, [certificate])
         self._on_packet, self._on_report = on_packet, on_report
 
+    def let_go(self) -> None:
+        """Forget whom packets go to, and what was needed for the connection."""
+        self._on_packet = self._on_report = _ignore
+        self._task = None
+
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803
         assert self._ssl is not None
         certificate = self._ssl.get_peer_certificate(as_cryptography=True)
@@ -137,6 +142,10 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha-384": hashes.SHA384(),
     "sha-512": hashes.SHA512(),
 }
+
+
+def _ignore(_news: object) -> None:
+    return None
 
 
 def _is_loopback(addresses: Sequence[str] | None) -> bool:
@@ -252,6 +261,12 @@ class Link:
             await asyncio.gather(pump, return_exceptions=True)
         for emitter in (self._dtls, self._ice, self._gatherer):
             emitter.remove_all_listeners()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Part the circles that we are in: what C code holds shall not wait for the garbage collector."""
+        self._on_state, self._task = _ignore, None
+        self._dtls.let_go()
 
     async def _add_candidates(self, candidates: Sequence[str]) -> None:
         for text in candidates:

@@ -367,9 +367,8 @@ class PhoneLeg(SoundingLeg):
     def _unusable(self, reason: str) -> None:
         """End it: the phone has answered with what cannot be heard."""
         if self.state != "ended":
-            log.warning("leg.unusable", leg=self.name, reason=reason)
-            self.end("no usable sound")
-            self._tell(lambda ends: ends.ended(self, "no usable sound"))
+            self.end(reason)
+            self._tell(lambda ends: ends.ended(self, f"no usable sound: {reason}"))
 
     def _fail(self, status: int) -> None:
         """Refuse a caller whose offer cannot be used."""

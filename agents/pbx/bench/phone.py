@@ -76,6 +76,7 @@ class Sound:
             await asyncio.gather(self._clock, return_exceptions=True)
         if self._link is not None:
             await self._link.close()
+        self.partner = None
 
     async def _open(self, *, offering: bool) -> Link:
         link = Link(

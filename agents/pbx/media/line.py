@@ -144,6 +144,9 @@ class Line:
                 if link is not None:
                     await link.close()
         self._followers.clear()
+        # Codecs hold memory that the garbage collector does not see: part the circles that they are in.
+        self._in = self._out = None
+        self.on_state, self.on_key = (lambda _state: None), (lambda _key: None)
 
     # -- whom it hears, and what it says
 
