@@ -19,7 +19,7 @@ from .legs import Leg
 from .media.recorder import Recording
 from .media.room import Party, Role, Room
 from .media.tones import ringback
-from .messages import DECLINED, obey, take_message
+from .messages import DECLINED, obey, take_message, tell_all_taken
 from .pace import Cancel
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg
 from .phones import Phone
@@ -126,12 +126,13 @@ class Call:
         instance_id = leg.phone.instance_id if isinstance(leg, PhoneLeg) else None
         self._record("CALL_ANSWERED", leg=leg.name, instance_id=instance_id)
         self._cancel_timers()
-        for loser in self.callees:
+        rung, self.callees = self.callees, [leg]
+        for loser in rung:
             if loser is not leg:
                 loser.end(ANSWERED_ELSEWHERE)
-        self.callees = [leg]
         if isinstance(leg, PhoneLeg):
             leg.confirm()
+        tell_all_taken(self, [one.phone for one in rung if isinstance(one, PhoneLeg)])
         self._connect(leg)
 
     def refused(self, leg: Leg, status: int, reason: str) -> None:
@@ -352,13 +353,10 @@ class Call:
             leg.call_name = self.call
 
     def _ring_time_over(self) -> None:
-        extension = self.extension
-        if self.far is not None:
-            return
-        if self.switch.settings.mailbox and extension is not None:
+        if self.far is None and self.switch.settings.mailbox and (extension := self.extension):
             self.divert("nobody answered")
             take_message(self, extension)
-        else:
+        elif self.far is None:
             self.refuse(480, "nobody answered")
 
     def refuse(self, status: int, reason: str) -> None:

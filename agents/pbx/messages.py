@@ -6,7 +6,7 @@ SessionClose follows when the caller has chosen. The caller notices nothing but 
 When it has left a message, the phones of that extension are told (NewMsg, Cmd 3).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from .robots import SOUNDS, Robot
 if TYPE_CHECKING:
     from .calls import Call
     from .phone_leg import PhoneLeg
+    from .phones import Phone
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -76,6 +77,19 @@ def _expect(call: "Call", extension: str, robot: Robot) -> None:
                 phone.tell(call.name, Command.NEW_MESSAGE)
 
     robot.on_end = ended
+
+
+def tell_all_taken(call: "Call", phones: Iterable["Phone"]) -> None:
+    """Tell each of the phones that rang, in the name of each other's device, that the call is taken (Cmd 7).
+
+    Each is told in its own device's name besides. What is for another device the SDKs drop without an answer.
+    """
+    rung = list(phones)
+    devices = sorted({phone.subscriber.authorization_id for phone in rung})
+    for phone in rung:
+        for device in devices:
+            if device != phone.subscriber.authorization_id:
+                phone.tell(call.name, Command.ALREADY_PROCESSED, body={"Cln": device})
 
 
 class Menu:

@@ -14,6 +14,7 @@ from agents.pbx import Extension, Simulator
 from agents.pbx.client import ControlClient
 from agents.rest.client import RestClient, RestLogin
 from agents.sip.events import InviteReceived, SessionAnswered, SessionConfirmed, SessionEnded, SessionProgress
+from agents.sip.ringcentral import AgentMessage
 from shared.errors import ActionRefused, RestFailed
 from tests.e2e.sip_phone import SipPhone
 from tests.e2e.test_rest import OWN, PROVISION, WSS, Rest, serve, write_account
@@ -156,6 +157,32 @@ def test_answering_by_rest_cancels_the_ringing_and_rings_anew_to_be_answered_at_
             await other.frame("CANCEL sip:")
             assert not any("Alert-Info" in frame for frame in other.received)
             await rest.refused(409, "TAS-102", "POST", TELEPHONY + path, json={"deviceId": device})
+
+    serve(tmp_path, story)
+
+
+def test_each_phone_that_rang_is_told_for_each_device_that_the_call_is_taken(tmp_path: Path) -> None:
+    def told(phone: SipPhone) -> list[str]:
+        bodies = [frame.partition("\r\n\r\n")[2] for frame in phone.received if frame.startswith("MESSAGE ")]
+        taken = [message for body in bodies if (message := AgentMessage.parse(body)).command == 7]
+        return sorted(message.client or "" for message in taken)
+
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, _device = await make_phone(rest, "102")
+        async with phone, phone_of(simulator, "102") as other, phone_of(simulator, "101") as caller:
+            await dial(caller, "102")
+            call = await phone.wait(InviteReceived)
+            await other.wait(InviteReceived)
+            await answer(phone, call)
+            await caller.wait(SessionAnswered)
+            devices = sorted(one.account.authorization_id for one in (phone, other))
+            for one in (phone, other):
+                for device in devices:
+                    await one.frame("MESSAGE ", 'Cmd="7"', f'Cln="{device}"')
+                assert told(one) == devices
+            assert (await other.wait(SessionEnded)).cause != "rejected"
+            [view] = simulator.desk.calls()
+            assert [leg.state for leg in view.legs] == ["answered", "answered"]
 
     serve(tmp_path, story)
 
