@@ -18,8 +18,8 @@ SHELLS = ("agents.sip.transport",)
 
 # Who alone may import a library that touches the world.
 TOUCHED_BY = {
-    "aiortc": ("agents.media.*",),
-    "sounddevice": ("agents.media.devices",),
+    "aiortc": ("agents.media.*", "coordinator.bench.sound_roles"),
+    "sounddevice": ("agents.media.devices", "coordinator.bench.sound_roles"),
     "time": ("shared.clock",),
     "uvloop": ("shared.actor",),
     "websockets": ("agents.sip.transport", "agents.pbx.*"),

@@ -126,7 +126,9 @@ def test_default_is_silence_if_the_device_is_there_but_busy(monkeypatch: pytest.
     assert isinstance(specs.parse_sink("default")(), NullSink)
 
 
-def test_a_microphone_that_nobody_reads_keeps_only_the_newest_100_ms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_that_nobody_reads_any_more_keeps_only_the_newest_100_ms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     audio = use(monkeypatch, FakePortAudio())
     source = specs.parse_source("device")()
     assert source.read() == b""
@@ -135,6 +137,44 @@ def test_a_microphone_that_nobody_reads_keeps_only_the_newest_100_ms(monkeypatch
         audio.streams[0].callback(bytes([number]) * FRAME_BYTES, 960, None, None)
     assert [source.read()[:1] for _ in range(6)] == [b"\x0f", b"\x10", b"\x11", b"\x12", b"\x13", b""]
     source.close()
+
+
+def test_what_was_said_before_anybody_listened_is_no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = use(monkeypatch, FakePortAudio())
+    source = specs.parse_source("device")()
+    for number in range(20):
+        audio.streams[0].callback(bytes([number]) * FRAME_BYTES, 960, None, None)
+    assert [source.read()[:1] for _ in range(2)] == [b"\x13", b""]
+
+
+def test_a_backlog_at_the_microphone_is_worked_off_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = use(monkeypatch, FakePortAudio())
+    source = specs.parse_source("device")()
+    callback = audio.streams[0].callback
+    source.read()
+    for number in range(4):
+        callback(bytes([number]) * FRAME_BYTES, 960, None, None)
+    waits = []
+    for number in range(4, 250):
+        waits.append(number - 1 - source.read()[0])
+        callback(bytes([number]) * FRAME_BYTES, 960, None, None)
+    assert (waits[0], waits[-1]) == (3, 0)
+
+
+def test_a_backlog_at_the_loudspeaker_is_worked_off_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = use(monkeypatch, FakePortAudio())
+    sink = specs.parse_sink("device")()
+    callback, out = audio.streams[0].callback, bytearray(FRAME_BYTES // 2)
+    for number in range(7):
+        sink.write(bytes([number]) * FRAME_BYTES)
+    waits = []
+    for number in range(7, 255):
+        for _ in range(2):  # PortAudio asks for 10 ms at a time
+            callback(memoryview(out), 480, None, None)
+        waits.append(number - 1 - out[0])
+        sink.write(bytes([number]) * FRAME_BYTES)
+    assert waits[0] == 6
+    assert 1 <= waits[-1] <= 2
 
 
 def test_a_loudspeaker_waits_for_two_frames_and_plays_silence_when_it_runs_dry(

@@ -1,20 +1,21 @@
 """What arrives unevenly leaves evenly: packets in, in order and without waste; lost ones are named.
 
 The buffer holds back ``target`` packets. A packet that comes too late to be used raises the target by one;
-ten calm seconds lower it again. A far end whose clock runs faster than ours, or a network that delivers a
-backlog at once, fills the buffer: then the oldest packet beyond the target is skipped now and then, so that
-the delay never stays.
+three calm seconds lower it again, down to one packet unless the buffer ever ran dry in them. A far end whose
+clock runs faster than ours, or a network that delivers a backlog at once, fills the buffer: then the oldest
+packet beyond the target is skipped now and then, so that the delay never stays.
 """
 
 from dataclasses import dataclass
 
 from .rtp import RtpPacket, extend
 
-MIN_TARGET = 2
+MIN_TARGET = 1
+FIRST_TARGET = 2
 MAX_TARGET = 12
 CAPACITY = 64
-_CALM_PACKETS = 500
-_WINDOW_PACKETS = 50
+_CALM_PACKETS = 150
+_WINDOW_PACKETS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class JitterStats:
 class JitterBuffer:
     """One stream's packets between the network and the decoder."""
 
-    def __init__(self, target: int = MIN_TARGET) -> None:
+    def __init__(self, target: int = FIRST_TARGET) -> None:
         self.stats = JitterStats()
         self._target = target
         self._packets: dict[int, RtpPacket] = {}
@@ -80,13 +81,15 @@ class JitterBuffer:
             self._filling = False
             self._next = min(self._packets)
         if not self._packets or self._next is None:
-            self._filling = True
+            self._filling, self._calm = True, 0
+            self._target = max(self._target, FIRST_TARGET)
             return None
         self._shorten()
         packet = self._packets.pop(self._next, None)
         self._next += 1
         if packet is None:
             self.stats.lost += 1
+            self._calm = 0  # error correction needs the packet after it to be here
             return Lost(self._packets.get(self._next))
         return packet
 
@@ -106,7 +109,7 @@ class JitterBuffer:
         self._next, self._filling = None, True
 
     def _shorten(self) -> None:
-        """Skip one packet when, for a second, more than the target was always waiting."""
+        """Skip what, for half a second, was always waiting beyond the target."""
         self._lowest = min(self._lowest, len(self._packets))
         self._window += 1
         self._calm += 1
@@ -115,7 +118,7 @@ class JitterBuffer:
             self._target = max(self._target - 1, MIN_TARGET)
         excess = len(self._packets) - 2 * self._target - 4
         if self._window >= _WINDOW_PACKETS and self._lowest > self._target:
-            excess = max(excess, 1)
+            excess = max(excess, self._lowest - self._target)
         if self._window >= _WINDOW_PACKETS:
             self._lowest, self._window = CAPACITY, 0
         while excess > 0 and self._next is not None:

@@ -12,6 +12,7 @@ from .failover import measure_failover
 from .fanout import measure_fanout
 from .memory import measure_memory
 from .sip import measure_sip
+from .sound import measure_sound
 from .stage import open_stage, settled, soon
 
 __all__ = ["run_bench"]
@@ -37,5 +38,6 @@ async def run_bench(*, as_json: bool, is_quick: bool) -> int:
             rows += await measure_actions(stage, phone)
             rows += await measure_fanout(stage)
             rows += await measure_failover(stage, phone)
+        rows += await measure_sound(stage)
     sys.stdout.write((report.as_json(rows) if as_json else report.as_table(rows)) + "\n")
     return 0

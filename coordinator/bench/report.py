@@ -25,6 +25,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     against: str = ""
     against_p50_us: float | None = None
+    p95_us: float | None = None
 
 
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,15 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     mb: float
 
 
-AnyRow = Row | MemoryRow
+class CountRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something counted over ``n`` rounds; its name says what."""
+
+    name: str
+    n: int
+    count: float
+
+
+AnyRow = Row | MemoryRow | CountRow
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -60,6 +69,7 @@ def timed(
         name=name,
         n=len(samples),
         p50_us=round(median * 1e6, 1),
+        p95_us=round(percentile(samples, 0.95) * 1e6, 1),
         p99_us=round(percentile(samples, 0.99) * 1e6, 1),
         ratio=round(ratio, 2) if ratio else None,
         against=against,
@@ -95,6 +105,8 @@ def machine() -> dict[str, str]:
 def _line(row: AnyRow) -> str:
     if isinstance(row, MemoryRow):
         return f"{row.name:<24}{row.n:>6}{row.mb:>9.1f} MB"
+    if isinstance(row, CountRow):
+        return f"{row.name:<24}{row.n:>6}{row.count:>12g}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     against = "" if row.against_p50_us is None else f"{row.against} ({_time(row.against_p50_us)})"
     line = f"{row.name:<24}{row.n:>6}{_time(row.p50_us):>12}{_time(row.p99_us):>12}{ratio:>8}  {against}"

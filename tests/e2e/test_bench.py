@@ -4,10 +4,13 @@ import sys
 
 import pytest
 
+from coordinator.bench.pulse import is_available
+
 TIMES = {
     "action_to_state",
     "actions_per_second",
     "answer_to_200",
+    "calls_25_loop_lag",
     "fanout_1",
     "fanout_10",
     "fanout_50",
@@ -20,6 +23,14 @@ TIMES = {
     "start_to_call_visible",
 }
 SIZES = {"window_rss_mb", "pure_window_rss_mb", "sound_window_rss_mb", "leader_rss_mb"}
+GROWTHS = {"calls_in_series_growth_mb"}
+COUNTS = {
+    "aiortc_25_processor_percent",
+    "calls_25_processor_percent",
+    "calls_in_series_more_descriptors",
+    "calls_in_series_more_tasks",
+    "calls_in_series_more_threads",
+}
 WITHOUT_YARDSTICK = {"answer_to_200", "join_to_call_visible", "start_to_call_visible"}
 
 
@@ -30,8 +41,9 @@ def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> 
 
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
-    assert set(rows) == TIMES | SIZES
-    for name in TIMES:
+    times = TIMES | ({"mouth_to_ear"} if is_available() else set())
+    assert set(rows) == times | SIZES | GROWTHS | COUNTS
+    for name in times:
         row = rows[name]
         assert row["n"] > 0
         assert 0 < row["p50_us"] <= row["p99_us"]
@@ -41,6 +53,9 @@ def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> 
             assert row["ratio"] > 0
     for name in SIZES:
         assert rows[name]["mb"] > 0
+    for name in COUNTS:
+        count = rows[name]["count"]
+        assert count > 0 if name.endswith("percent") else count <= 2
 
 
 def test_the_service_is_measured_next_to_kamailio_where_that_is_installed() -> None:

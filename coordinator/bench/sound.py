@@ -1,0 +1,170 @@
+"""Sound: how late a voice is heard, how many calls a processor carries, what a thousand leave behind."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from .pulse import is_available, open_pulse
+from .report import AnyRow, CountRow, MemoryRow, timed
+from .stage import Stage
+
+_PATIENCE = 120.0
+_CALLS = 25
+_BURSTS = 100
+_ROUNDS = 5
+_FIRST, _ALL = 100, 1000
+
+
+class _Worker:
+    """A process that plays a role of :mod:`.sound_roles`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.pid = process.pid
+        self._process = process
+
+    async def ask(self, **facts: object) -> dict[str, Any]:
+        """Write a line, and return its answer."""
+        self.say(**facts)
+        return await self.answer()
+
+    def say(self, **facts: object) -> None:
+        """Write a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(facts).encode() + b"\n")
+
+    async def answer(self) -> dict[str, Any]:
+        """Return the next line.
+
+        Raises:
+            TimeoutError: It did not come.
+        """
+        assert self._process.stdout is not None
+        async with asyncio.timeout(_PATIENCE):
+            line: dict[str, Any] = json.loads(await self._process.stdout.readline())
+        return line
+
+    async def end(self) -> None:
+        """Let it end by itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(20):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def _worker(
+    *words: str, environment: Mapping[str, str], processor: int | None = None
+) -> AsyncIterator[_Worker]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        f"{__package__}.sound_roles",
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+        limit=1 << 22,
+    )
+    if processor is not None and hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process.pid, {allowed[processor % len(allowed)]})
+    worker = _Worker(process)
+    try:
+        yield worker
+    finally:
+        await worker.end()
+
+
+async def measure_sound(stage: Stage) -> Sequence[AnyRow]:
+    """Return ``mouth_to_ear`` where there is PulseAudio, ``calls_25_loop_lag``, and what is left of calls."""
+    rows: list[AnyRow] = []
+    if is_available():
+        rows += await _mouth_to_ear(stage)
+    rows += await _many_calls(stage)
+    rows += await _series(stage)
+    return rows
+
+
+async def _introduce(one: _Worker, other: _Worker, calls: int) -> None:
+    """Exchange the descriptions of so many calls between two workers."""
+    for _ in range(calls):
+        offer = (await one.ask(offering=True))["sdp"]
+        one.say(answer=(await other.ask(offer=offer))["sdp"])
+    for worker in (one, other):
+        await worker.answer()  # connected
+
+
+async def _mouth_to_ear(stage: Stage) -> list[AnyRow]:
+    """A voice into one device, a call between processes, out of another; a plain wire in its place."""
+    bursts = stage.rounds(_BURSTS // _ROUNDS)
+    called: list[float] = []
+    wired: list[float] = []
+    async with open_pulse(("mouth", "ear")) as environment, AsyncExitStack() as stack:
+
+        async def start(*words: str) -> _Worker:
+            return await stack.enter_async_context(_worker(*words, environment=environment))
+
+        listener = await start("delays", "mouth_speaker", "mouth_mic", "ear_mic")
+        for _ in range(_ROUNDS):  # in turns, so that both see the same machine
+            async with AsyncExitStack() as call:
+                talker = await call.enter_async_context(
+                    _worker("calls", "1", "device:mouth_mic", "none", environment=environment)
+                )
+                hearer = await call.enter_async_context(
+                    _worker("calls", "1", "silence", "device:ear_speaker", environment=environment)
+                )
+                await _introduce(talker, hearer, 1)
+                called += (await listener.ask(bursts=bursts + 2))["delays"][2:]  # a call settles first
+            async with _worker("wire", "mouth_mic", "ear_speaker", environment=environment) as plain:
+                await plain.answer()
+                wired += (await listener.ask(bursts=bursts))["delays"][1:]
+    return [timed("mouth_to_ear", called, wired, "one PortAudio stream")]
+
+
+async def _many_calls(stage: Stage) -> list[AnyRow]:
+    """25 calls in a process on one processor, their far ends on the other; the same with aiortc's own."""
+    seconds = stage.rounds(15)
+    lags, share = await _loaded("calls", (str(_CALLS), "tone:440", "none"), seconds)
+    bare, bare_share = await _loaded("aiortc_calls", (str(_CALLS),), seconds)
+    return [
+        timed(f"calls_{_CALLS}_loop_lag", lags, bare, "aiortc"),
+        CountRow(name=f"calls_{_CALLS}_processor_percent", n=1, count=round(share * 100, 1)),
+        CountRow(name=f"aiortc_{_CALLS}_processor_percent", n=1, count=round(bare_share * 100, 1)),
+    ]
+
+
+async def _loaded(role: str, words: tuple[str, ...], seconds: int) -> tuple[list[float], float]:
+    environment = dict(os.environ)
+    async with (
+        _worker(role, *words, environment=environment, processor=0) as one,
+        _worker(role, *words, environment=environment, processor=1) as other,
+    ):
+        await _introduce(one, other, _CALLS)
+        await one.ask(seconds=2)  # until all is in its stride
+        facts = await one.ask(seconds=seconds)
+        return facts["lags"], facts["processor"]
+
+
+async def _series(stage: Stage) -> list[AnyRow]:
+    """Call, hear, hang up, again and again; what is held after all compared with after the first hundred."""
+    first, count = stage.rounds(_FIRST), stage.rounds(_ALL)
+    environment = os.environ | stage.environment
+    async with _worker("series", "series", stage.account, "199", environment=environment) as worker:
+        early = await worker.ask(calls=first)
+        late = await worker.ask(calls=count - first)
+    rows: list[AnyRow] = [
+        MemoryRow(name="calls_in_series_growth_mb", n=count, mb=round(late["mb"] - early["mb"], 1))
+    ]
+    rows += [
+        CountRow(name=f"calls_in_series_more_{what}", n=count, count=late[what] - early[what])
+        for what in ("tasks", "threads", "descriptors")
+    ]
+    return rows
