@@ -40,6 +40,7 @@ def test_a_call_that_the_service_wants_answered_is_answered_by_itself_in_one_win
         robot = await place.simulator.desk.robot_call(RobotCall(to="101", answer_after=200))
         call = await ringing(dummy)
         await until(dummy, call, CallState.ANSWERED)
+        await until(real, await same_call(real, call), CallState.ANSWERED)
         hosts = {phone.calls[0].view.media_host for phone in (real, dummy)}
         assert hosts == {real.instance}
         await place.heard(robot, 0.5)
