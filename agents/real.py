@@ -234,7 +234,7 @@ class RealAgent:
                 self._obituary.watch(message.window.instance, message.window.pid)
                 self._input(partial(self._core.window_heard, message.window))
             case Detach():
-                self._input(partial(self._core.window_gone, message.instance))
+                self._input(partial(self._core.window_left, message.instance))
             case HostAttach():
                 self._hosts[message.instance] = peer
                 self._input(partial(self._core.host_attached, message.instance))

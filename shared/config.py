@@ -46,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ended_calls_time: Seconds = 5.0
     """How long an ended call stays in the snapshot, so that a window that skipped some still sees its end."""
 
+    move_sound: bool = True
+    """Whether an answered call goes on at another window when the process that had its sound dies."""
+
     auto_answer: bool = True
     """Whether a call is answered by itself where the service asks for that (supervision, REST)."""
 

@@ -96,6 +96,7 @@ class Rig:
         settings: Settings | None = None,
     ) -> None:
         self.now = 1000.0
+        self.settings = settings or _settings()
         self.ids = id_factory("id")
         self.core = PhoneCore(
             group="front",
@@ -103,7 +104,7 @@ class Rig:
             epoch=epoch,
             account=account(),
             sip_instance_id="line",
-            settings=settings or _settings(),
+            settings=self.settings,
             seed=seed,
             new_id=self.ids,
             now=self.now,
@@ -229,7 +230,7 @@ class Rig:
             epoch=self.epoch,
             account=account(),
             sip_instance_id="line",
-            settings=settings(),
+            settings=self.settings,
             seed=seed,
             estate=estate,
             predecessor_died=predecessor_died,
@@ -300,7 +301,8 @@ class Rig:
         return bool(effects)
 
     def _media_done(self, instance: str, command: MediaCommand, error: str) -> None:
-        sdp = {MakeOffer: HOST_OFFER, MakeAnswer: HOST_ANSWER}.get(type(command), "")
+        sdps: dict[type, str] = {MakeOffer: HOST_OFFER, MakeAnswer: HOST_ANSWER}
+        sdp = sdps.get(type(command), "")
         done = MediaDone(
             epoch=self.epoch, command_id=command.command_id, sdp="" if error else sdp, error=error
         )

@@ -1,5 +1,7 @@
 """What a leader leaves behind, and what its successor makes of it."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -20,16 +22,16 @@ from shared.messages import (
     Unmute,
 )
 
-from .fakes import DESK, KIOSK, Rig
+from .fakes import DESK, KIOSK, Rig, settings
 
 
 def estate_of(rig: Rig) -> Estate:
     return decode_estate(rig.core.estate())
 
 
-def answered_at(window: object) -> tuple[Rig, str]:
+def answered_at(window: object, **changes: Any) -> tuple[Rig, str]:
     """Return a rig with one call whose sound is at ``window``, and the far end's session."""
-    rig = Rig()
+    rig = Rig(settings=settings(**changes))
     session = rig.ring()
     rig.do(Answer(call_id=rig.call().call_id), window)  # type: ignore[arg-type]
     return rig, session
@@ -109,14 +111,14 @@ def test_the_far_ends_hang_up_reaches_the_successor() -> None:
     assert rig.call().cause is Cause.HUNG_UP_THERE
 
 
-def test_a_call_whose_sound_died_with_its_leader_is_lost() -> None:
-    rig, _ = answered_at(DESK)
+def test_a_call_whose_sound_died_with_its_leader_is_lost_where_sound_must_not_move() -> None:
+    rig, _ = answered_at(DESK, move_sound=False)
     rig.take_over(estate=estate_of(rig))
     assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.LOST)
 
 
 def test_the_far_end_of_a_call_that_was_lost_is_told_as_soon_as_the_phone_is_registered() -> None:
-    rig, _ = answered_at(DESK)
+    rig, _ = answered_at(DESK, move_sound=False)
     sent = len(rig.frames)
     rig.take_over(estate=estate_of(rig))
     methods = [frame.split(" ", 1)[0] for frame in rig.frames[sent:]]
@@ -132,7 +134,7 @@ def test_a_call_at_a_leader_that_was_only_too_slow_goes_on() -> None:
 
 
 def test_a_call_at_a_leader_that_stays_silent_is_lost_after_the_presence_time() -> None:
-    rig, _ = answered_at(DESK)
+    rig, _ = answered_at(DESK, move_sound=False)
     rig.take_over(estate=estate_of(rig), predecessor_died=False)
     rig.wait(2.1)
     assert rig.call().cause is Cause.LOST

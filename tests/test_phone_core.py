@@ -29,7 +29,7 @@ from shared.messages import (
     encode,
 )
 
-from .fakes import DESK, EPOCH, FAR_OFFER, KIOSK, WALL, Rig, a_call, snapshot
+from .fakes import DESK, EPOCH, FAR_OFFER, KIOSK, WALL, Rig, a_call, settings, snapshot
 
 
 def answered(rig: Rig, window: object = KIOSK) -> str:
@@ -107,8 +107,8 @@ def test_a_new_leader_registers_with_the_same_instance_id() -> None:
 # -- windows that go
 
 
-def test_the_call_of_a_window_that_died_is_lost_and_the_far_end_told() -> None:
-    rig = Rig()
+def test_the_call_of_a_window_that_died_is_lost_where_sound_must_not_move_and_the_far_end_told() -> None:
+    rig = Rig(settings=settings(move_sound=False))
     answered(rig)
     rig.core.window_gone("kiosk", rig.now)
     rig.run()
@@ -118,7 +118,7 @@ def test_the_call_of_a_window_that_died_is_lost_and_the_far_end_told() -> None:
 
 
 def test_a_window_that_is_silent_for_the_presence_time_is_gone_with_its_call() -> None:
-    rig = Rig()
+    rig = Rig(settings=settings(move_sound=False))
     answered(rig)
     rig.wait(1.0)
     for window in (DESK, WALL):

@@ -78,8 +78,11 @@ class MediaSession(Protocol):
     def local_sdp(self) -> str | None:
         """Our own newest description, to edit and send again in a re-INVITE; None before the first."""
 
-    async def offer(self) -> str:
-        """Return an offer with all candidates. Called again: a fresh one, with new ICE and DTLS."""
+    async def offer(self, like: str = "") -> str:
+        """Return an offer with all candidates. Called again: a fresh one, with new ICE and DTLS.
+
+        ``like`` is a description of ours from the same call: the offer keeps its payload types and ``a=mid``.
+        """
 
     async def answer(self, offer: str) -> str:
         """Take the far end's offer and return the answer.

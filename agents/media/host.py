@@ -265,7 +265,7 @@ class _Sound:
         session = self._session = self._session or self._open(self._changed)
         match command:
             case MakeOffer():
-                return await session.offer()
+                return await session.offer(command.like)
             case MakeAnswer():
                 return await session.answer(command.sdp)
             case ApplyAnswer():

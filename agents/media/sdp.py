@@ -191,10 +191,18 @@ def _codecs(lines: list[str], payload_types: list[int]) -> tuple[Codec, ...]:
     return tuple(codecs)
 
 
-def write_offer(local: LocalAudio, *, session_id: int, version: int) -> str:
-    """Return our offer: Opus, PCMU, PCMA and telephone keys."""
-    head = [*_head(session_id, version), "a=group:BUNDLE 0"]
-    section = _section(local, OFFERED, "UDP/TLS/RTP/SAVPF", setup="actpass", direction="sendrecv", mid="0")
+def offered(like: RemoteAudio | None) -> tuple[Codec, ...]:
+    """Return what an offer names: Opus, PCMU, PCMA and telephone keys, or what a description before did."""
+    return OFFERED if like is None else tuple(_ours(codec) for codec in like.codecs if codec.is_spoken)
+
+
+def write_offer(local: LocalAudio, *, session_id: int, version: int, like: RemoteAudio | None = None) -> str:
+    """Return our offer; ``like`` is how we described ourselves before in the same call (RFC 3264 §8.3.2)."""
+    mid, profile = ("0", "UDP/TLS/RTP/SAVPF") if like is None else (like.mid, like.profile)
+    head = _head(session_id, version)
+    if mid and (like is None or like.bundled):
+        head.append(f"a=group:BUNDLE {mid}")
+    section = _section(local, offered(like), profile, setup="actpass", direction="sendrecv", mid=mid)
     return _text([*head, *section])
 
 

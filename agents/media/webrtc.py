@@ -99,6 +99,7 @@ class WebRtcSession:
         self._ended = False
         self._far_end_holds = False
         self._local_sdp: str | None = None
+        self._offer_like: sdp.RemoteAudio | None = None  # what our newest offer continues
         self._session_id, self._version = secrets.randbits(62), 0
         self._ssrc = secrets.randbits(32)
         self._cname = secrets.token_hex(8)
@@ -138,12 +139,14 @@ class WebRtcSession:
             loss_there=self._reports.loss_there,
         )
 
-    async def offer(self) -> str:
+    async def offer(self, like: str = "") -> str:
         """Return an offer with all candidates."""
         self._check_open()
+        before = sdp.parse(like) if like else None
         if self._offered is not None:
             await self._offered.close()
         self._offered = await self._new_link(offering=True)
+        self._offer_like = before
         return self._describe(self._offered)
 
     async def answer(self, offer: str) -> str:
@@ -263,7 +266,9 @@ class WebRtcSession:
         )
         self._version += 1
         if remote is None:
-            text = sdp.write_offer(local, session_id=self._session_id, version=self._version)
+            text = sdp.write_offer(
+                local, session_id=self._session_id, version=self._version, like=self._offer_like
+            )
         else:
             text = sdp.write_answer(
                 local,
@@ -289,7 +294,7 @@ class WebRtcSession:
             timestamp=secrets.randbits(31),
             opus=self._opus,
         )
-        codecs = remote.codecs + (sdp.OFFERED if offered else ())
+        codecs = remote.codecs + (sdp.offered(self._offer_like) if offered else ())
         self._receive = ReceiveStream(codecs, lambda tone: _tell(self._on_tone, tone))
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")

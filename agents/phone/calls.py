@@ -22,6 +22,8 @@ class CallRecord:
     changing: Request | None = None  # the hold, unhold or new connection under way
     is_repeating: bool = False  # the far end is being told where we are; ``changing`` waits for that
     is_renewing: bool = False  # a new connection is being offered to the far end
+    offered_by: str = ""  # the instance that described it
+    is_orphan: bool = False  # its sound was at a process that died, and is not yet connected elsewhere
     early_sdp: str = field(default="", repr=False)  # what the far end lets us hear before it answers
     reqid: int = 0  # of the newest request by INFO
     told_muted: bool = (

@@ -57,7 +57,8 @@ class Changes:
 
     def replace(self, record: CallRecord, now: float) -> None:
         """Do the same because the far end's answer does not fit the connection that there is."""
-        if record.changing is None and not record.is_renewing and record.view.state is CallState.ANSWERED:
+        is_busy = record.changing or record.is_renewing or record.is_repeating
+        if not is_busy and record.view.state is CallState.ANSWERED:
             self._offer(record, now)
 
     def repeat(self, record: CallRecord, now: float) -> None:
@@ -73,17 +74,17 @@ class Changes:
     def done(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Take the far end's answer to a re-INVITE."""
         request, record.changing = record.changing, None
-        if record.is_repeating:
-            record.is_repeating = False
+        is_new = record.is_renewing and record.offered_by == record.view.media_host
+        was_repeat, record.is_repeating, record.is_renewing = record.is_repeating, False, False
+        if was_repeat:
             if request is not None:
                 self._try(request, now)
-            return
-        is_new = record.is_renewing
-        record.is_renewing = False
-        if 200 <= event.status < 300:
+        elif 200 <= event.status < 300:
             self._accepted(event, record, request, is_new=is_new, now=now)
         elif request is not None:
             self._refused(event, record, request, now)
+        if record.is_orphan:
+            self._still_orphan(event, record, is_new=is_new, now=now)
 
     # -- the far end's
 
@@ -124,17 +125,16 @@ class Changes:
         return record
 
     def _offer(self, record: CallRecord, now: float) -> None:
-        record.is_renewing = True
-        self._hosts.offer(record.view.media_host, record, partial(self._offered, record), now)
+        record.is_renewing, record.offered_by = True, record.view.media_host
+        self._hosts.offer(record.offered_by, record, partial(self._offered, record), now)
 
     def _offered(self, record: CallRecord, done: MediaDone, now: float) -> None:
         if record.view.state.is_final:
             return
         error = ActionRefused("no_media", f"no new connection: {done.error}") if done.error else None
         if error is None:
-            sdp = Sdp.parse(done.sdp)
-            version = max(sdp.version, Sdp.parse(record.local_sdp).version + 1)
-            offer = sdp.with_version(version).with_direction(_ours(record.view.held)).encode()
+            sdp = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp))
+            offer = sdp.with_direction(_ours(record.view.held)).encode()
             try:
                 self._term.user_agent.reinvite(record.session_id, offer, now)
                 record.local_sdp = offer
@@ -144,6 +144,19 @@ class Changes:
             request, record.changing, record.is_renewing = record.changing, None, False
             if request is not None:
                 self._term.refuse(request, error, now)
+            if record.is_orphan and done.error and self._term.presence.has_sound(record.offered_by):
+                self._lose(record, now)
+
+    def _still_orphan(self, event: ReinviteDone, record: CallRecord, *, is_new: bool, now: float) -> None:
+        """Go on with a call that has no sound: what was under way when its process died is over."""
+        if not is_new:
+            self.replace(record, now)
+        elif event.is_answered:
+            self._lose(record, now)
+        # else: the connection to the service was lost, and it is done over the next one
+
+    def _lose(self, record: CallRecord, now: float) -> None:
+        self._term.end_here(record, Cause.LOST, now, reason="its sound could not be moved to another window")
 
     def _accepted(
         self, event: ReinviteDone, record: CallRecord, request: Request | None, *, is_new: bool, now: float
@@ -155,6 +168,9 @@ class Changes:
         self._term.change(record, held=held)
         if is_new:
             record.remote_sdp = event.sdp
+            if record.is_orphan:
+                record.is_orphan, record.told_muted = False, record.view.muted
+                self.shape(record, held=held, now=now)  # first: a microphone that is not to be heard
             self._hosts.apply(record, partial(self._applied, request, record), now)
             return
         if request is not None:
@@ -186,9 +202,9 @@ class Changes:
         if done.error:
             self._term.end_here(record, Cause.NO_MEDIA, now)
             return
-        record.local_sdp = done.sdp
+        record.local_sdp = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
         with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
-            self._term.user_agent.accept_reinvite(session_id, done.sdp, now)
+            self._term.user_agent.accept_reinvite(session_id, record.local_sdp, now)
 
     def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
         if done.error:

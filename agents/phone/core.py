@@ -86,12 +86,14 @@ class PhoneCore:
             new_id=new_id,
             wall_offset=wall_offset,
         )
-        self._parts = Parts(self._term, instance, auto_answer=settings.auto_answer)
+        self._parts = Parts(self._term, instance, settings)
         self._actions = Actions(self._parts)
         self._signalling = Signalling(self._parts)
         self._inherited = inherit(self._term, seed, estate, now) if seed else []
         for record in self._inherited:
-            if not record.view.state.is_final:
+            if not self._term.presence.is_here(record.view.media_host):
+                self._parts.anchors.orphaned(record, now)
+            elif not record.is_orphan:
                 # What the leader before told the host and could not show any more is taken back.
                 self._parts.changes.shape(record, held=record.view.held, now=now)
 
@@ -138,14 +140,19 @@ class PhoneCore:
             self._term.has_changed = True
 
     def window_gone(self, instance: str, now: float) -> None:
-        """Note that a process has gone, politely or not: calls whose sound it hosted are lost with it."""
+        """Note that a process has died: calls whose sound it hosted are moved to another, or lost with it."""
         if self._term.presence.gone(instance):
             self._term.has_changed = True
         self._term.effects.append(ForgetInstance(instance))
         self._parts.hosts.gone(instance, now)
         for record in self._term.calls.live():
             if record.view.media_host == instance:
-                self._term.end_here(record, Cause.LOST, now)
+                self._parts.anchors.orphaned(record, now)
+
+    def window_left(self, instance: str, now: float) -> None:
+        """Note that a window was closed: the calls that were taken there end with it."""
+        self.hang_up(now, hosted_by=instance)
+        self.window_gone(instance, now)
 
     def other_windows(self) -> int:
         """Return how many windows the group has besides the leader's own."""
@@ -325,7 +332,7 @@ class PhoneCore:
             with contextlib.suppress(ActionRefused):  # it has ended, or is being changed
                 if record.view.state.is_final:
                     self._term.user_agent.hangup(record.session_id, now)
-                elif record.view.media is MediaState.FAILED:
+                elif record.is_orphan or record.view.media is MediaState.FAILED:
                     self._parts.changes.replace(record, now)
                 elif record.changing is None and not record.is_renewing:
                     self._parts.changes.repeat(record, now)

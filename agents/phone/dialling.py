@@ -7,7 +7,7 @@ say that it was sent.
 from functools import partial
 
 from shared.errors import ActionRefused
-from shared.messages import Call, CallState, Cause, Dial, Direction, MediaDone, RegistrationState, Request
+from shared.messages import Call, CallState, Cause, Dial, Direction, MediaDone, Request
 
 from .calls import CallRecord
 from .checks import require_headers, require_number
@@ -62,7 +62,7 @@ class Dialling:
         if action.caller_id:
             require_number(action.caller_id, "number to show")
         require_headers(action.headers)
-        if term.registration.state is not RegistrationState.REGISTERED:
+        if not term.is_registered:
             detail = term.registration.detail or f"the phone is {term.registration.state}"
             raise ActionRefused("not_registered", f"no calls can be made now: {detail}")
         if len(term.calls.live()) >= _MOST_CALLS:

@@ -24,6 +24,7 @@ class Legacy(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     local_sdp: str
     remote_sdp: str
+    is_orphan: bool = False
 
     def __repr__(self) -> str:
         return f"<Legacy {self.call.call_id}>"
@@ -56,6 +57,7 @@ def encode_estate(term: Term) -> bytes:
             session=session,
             local_sdp=record.local_sdp,
             remote_sdp=record.remote_sdp,
+            is_orphan=record.is_orphan,
         )
         for record in term.calls.live()
         if record.view.state is CallState.ANSWERED and (session := _export(term, record))
@@ -66,12 +68,11 @@ def encode_estate(term: Term) -> bytes:
 def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> list[CallRecord]:
     """Take over the calls that windows show; return those whose dialogs were left to us.
 
-    One of them goes on if its sound is at a process that lives. All other calls are lost, and said to be.
+    All other calls are lost, and said to be.
     """
     left = {legacy.call.call_id: legacy for legacy in estate.calls} if estate else {}
     known = {call.call_id for call in seed.calls}
     views = [*seed.calls, *(legacy.call for key, legacy in left.items() if key not in known)]
-    alive = {window.instance for window in term.presence.windows()}
     restored = []
     for view in views:
         record = term.calls.add(CallRecord(view))
@@ -81,7 +82,7 @@ def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> li
             continue
         if legacy is not None and _restore(term, record, legacy):
             restored.append(record)
-        if record not in restored or view.media_host not in alive:
+        else:
             term.end_call(record, Cause.LOST, now, reason="a process that it needs has died")
     return restored
 
@@ -95,6 +96,7 @@ def _restore(term: Term, record: CallRecord, legacy: Legacy) -> bool:
         return False
     record.change(state=CallState.ANSWERED)
     record.local_sdp, record.remote_sdp = legacy.local_sdp, legacy.remote_sdp
+    record.is_orphan = legacy.is_orphan
     record.told_muted, record.told_held = record.view.muted, record.view.held
     return True
 

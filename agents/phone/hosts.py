@@ -49,9 +49,11 @@ class MediaHosts:
             raise ActionRefused("no_media", f"{name} has no sound, so a call cannot be taken there")
 
     def offer(self, instance: str, record: CallRecord, then: Then, now: float) -> None:
-        """Ask for an offer for a new call."""
+        """Ask for an offer for a new call, or for a new connection of one that there is."""
         command_id = self._term.new_id()
-        command = MakeOffer(epoch=self._term.epoch, command_id=command_id, call_id=record.call_id)
+        command = MakeOffer(
+            epoch=self._term.epoch, command_id=command_id, call_id=record.call_id, like=record.local_sdp
+        )
         self._ask(instance, command, then, now)
 
     def answer(self, instance: str, record: CallRecord, then: Then, now: float) -> None:

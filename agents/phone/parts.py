@@ -1,5 +1,8 @@
 """[core] The parts of one term of office, one for each kind of thing that can be done to calls."""
 
+from shared.config import Settings
+
+from .anchors import Anchors
 from .auto_answer import AutoAnswer
 from .changes import Changes
 from .dialling import Dialling
@@ -14,7 +17,7 @@ from .transfers import Transfers
 class Parts:
     """The parts; ``instance`` is the process that leads."""
 
-    def __init__(self, term: Term, instance: str, *, auto_answer: bool) -> None:
+    def __init__(self, term: Term, instance: str, settings: Settings) -> None:
         self.term = term
         self.hosts = MediaHosts(term)
         self.dialling = Dialling(term, self.hosts)
@@ -22,8 +25,9 @@ class Parts:
         self.ringing = Ringing(term)
         self.in_call = InCall(term)
         self.changes = Changes(term, self.hosts)
+        self.anchors = Anchors(term, self.changes, is_on=settings.move_sound)
         self.tones = Tones(term, self.hosts)
-        self.auto_answer = AutoAnswer(term, instance, is_on=auto_answer)
+        self.auto_answer = AutoAnswer(term, instance, is_on=settings.auto_answer)
 
     def tick(self, now: float) -> None:
         """Let time pass."""

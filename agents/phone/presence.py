@@ -42,6 +42,14 @@ class Presence:
         window = self._windows.get(instance)
         return instance in self._hosts or (window is not None and window.media)
 
+    def is_here(self, instance: str) -> bool:
+        """Return whether a window is in the group."""
+        return instance in self._windows
+
+    def with_sound(self) -> list[str]:
+        """Return the instances at which a call's sound can be, in the order of joining."""
+        return [instance for instance in self._windows if self.has_sound(instance)]
+
     def is_attached(self, instance: str) -> bool:
         """Return whether the media host of ``instance`` takes commands now."""
         return instance in self._hosts

@@ -105,6 +105,11 @@ class Term:
         self.has_changed = True
         self._wall_offset = wall_offset
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether the service knows us, and where we are."""
+        return self.registration.state is RegistrationState.REGISTERED
+
     def wall(self, now: float) -> float:
         """Return ``now`` as Unix seconds, for people."""
         return now + self._wall_offset
@@ -147,13 +152,13 @@ class Term:
             self.refuse(changing, ActionRefused("wrong_state", "the call ended meanwhile"), now)
         self.close_media(record)
 
-    def end_here(self, record: CallRecord, cause: Cause, now: float) -> None:
+    def end_here(self, record: CallRecord, cause: Cause, now: float, *, reason: str = "") -> None:
         """End a live call from our side; windows see it at once, the service's answer settles the rest."""
         has_session = bool(record.session_id)
-        self.end_call(record, cause, now)
+        self.end_call(record, cause, now, reason=reason)
         if not has_session:
             self.settle_hangups(record, now)
-        elif record.view.answered_at and self.registration.state is not RegistrationState.REGISTERED:
+        elif record.view.answered_at and not self.is_registered:
             self.goodbyes.append(record)  # an answered call outlives a connection: said over the next one
         else:
             self.user_agent.hangup(record.session_id, now)

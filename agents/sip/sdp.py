@@ -102,6 +102,13 @@ class Sdp:
         line = f"o={match[1]} {match[2]} {version} {match[4]}"
         return replace(self, lines=(*self.lines[:index], line, *self.lines[index + 1 :]))
 
+    def continuing(self, before: "Sdp") -> "Sdp":
+        """Return it as what follows ``before`` in one session: the same origin, a later version (§8)."""
+        index, _ = self._origin()
+        _, match = before._origin()
+        line = f"o={match[1]} {match[2]} {max(int(match[3]), self.version) + 1} {match[4]}"
+        return replace(self, lines=(*self.lines[:index], line, *self.lines[index + 1 :]))
+
     def payloads(self) -> list[Payload]:
         """Return the audio formats in order of preference. Static ones without ``rtpmap`` are left out."""
         section = self.audio()

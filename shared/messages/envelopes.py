@@ -107,11 +107,15 @@ Reply = Done | Refused
 
 
 class MakeOffer(Wire, tag="make_offer", frozen=True, kw_only=True):
-    """Open the sound of a new call and describe it (RFC 3264 offer)."""
+    """Open the sound of a call and describe it (RFC 3264 offer).
+
+    ``like`` is our description before, in a call that there is: payload types must keep their meaning.
+    """
 
     epoch: int
     command_id: str
     call_id: str
+    like: str = ""
 
 
 class MakeAnswer(Wire, tag="make_answer", frozen=True, kw_only=True):

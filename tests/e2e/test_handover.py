@@ -13,7 +13,7 @@ from coordinator.supervisor import Child
 
 from .stage import Stage, assert_polite, epoch_is, instance, stage
 
-TONE_HZ = 440.0
+TONE_HZ, SPARE_HZ = 440.0, 880.0
 RATE_HZ = 48_000
 
 
@@ -23,26 +23,32 @@ def seconds_of(recording: Path) -> float:
         return float(file.getnframes() / RATE_HZ)
 
 
-def heard(recording: Path, *, last: float) -> float:
-    """Return the level of our tone in the last seconds of a recording."""
+def heard(recording: Path, *, last: float, hz: float = TONE_HZ) -> float:
+    """Return the level of our tone, or that of ``hz``, in the last seconds of a recording."""
     with wave.open(str(recording)) as file:
         pcm = file.readframes(file.getnframes())
     tail = pcm[-int(last * RATE_HZ) * 2 :]
-    return float(tone_level(tail, TONE_HZ))
+    return float(tone_level(tail, hz))
 
 
 async def call_at_a_dummy(it: Stage) -> tuple[Child, Child]:
     """Have a window that does not lead talk to a robot; return the leader and that window."""
     await it.join("a", "b")
-    options = ("--microphone", f"tone:{TONE_HZ:.0f}", "--loudspeaker", "none")
-    talker = await it.supervisor.start_window("front", str(it.account), "talker", *options, **it.env)
-    it.windows["talker"] = talker
-    await talker.wait_for(lambda line: instance(talker) in line.get("windows", ()))
+    talker = await join_with_tone(it, "talker", TONE_HZ)
     leader = await it.leader()
     assert leader is not talker
     assert (await talker.do("call 199"))["event"] == "done"
     await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
     return leader, talker
+
+
+async def join_with_tone(it: Stage, name: str, hz: float) -> Child:
+    """Start a window that says a tone; return it once all show it with its sound."""
+    options = ("--microphone", f"tone:{hz:.0f}", "--loudspeaker", "none")
+    window = await it.supervisor.start_window("front", str(it.account), name, *options, **it.env)
+    it.windows[name] = window
+    await window.wait_for(lambda line: instance(window) in line.get("windows", ()))
+    return window
 
 
 async def robots_recording(it: Stage) -> Path:
@@ -112,5 +118,45 @@ def test_a_call_outlives_two_leaders_killed_one_after_the_other() -> None:
             assert not any(line["event"] == "call_ended" for line in talker.lines)
             assert (await talker.do("hangup"))["event"] == "done"
             await it.until(lambda: it.ledger("CALL_ENDED"))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_leader", [True, False], ids=["leads", "does not lead"])
+def test_a_call_goes_on_at_another_window_when_the_process_with_its_sound_is_killed_and(
+    is_leader: bool,
+) -> None:
+    async def main() -> None:
+        async with stage() as it:
+            talker = await join_with_tone(it, "talker", TONE_HZ)
+            leader = talker
+            if not is_leader:
+                await talker.wait_for(lambda line: line.get("state") == "registered")
+            spare = await join_with_tone(it, "spare", SPARE_HZ)
+            if not is_leader:
+                talker, spare = spare, talker
+            assert (await it.leader()) is leader
+            assert (await talker.do("call 199"))["event"] == "done"
+            await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
+            recording = await robots_recording(it)
+            since = len(spare.lines)
+            talker.kill()
+            del it.windows[talker.name]
+            moved = await spare.wait_for(
+                lambda line: (
+                    line.get("call", {}).get("media_host") == instance(spare)
+                    and line["call"]["media"] == "connected"
+                ),
+                since=since,
+            )
+            assert moved["call"]["state"] == "answered"
+            before = seconds_of(recording)
+            await it.until(lambda: seconds_of(recording) > before + 2.0)
+            hz = SPARE_HZ if is_leader else TONE_HZ
+            assert heard(recording, last=1.5, hz=hz) > 0.1
+            for command in ("hold", "unhold", "hangup"):
+                assert (await spare.do(command))["event"] == "done", command
+            await it.until(lambda: it.ledger("CALL_ENDED"))
+            assert len(it.ledger("CALL_ANSWERED")) == 1
 
     asyncio.run(main())

@@ -213,7 +213,8 @@ class Member:
     def _host_told(self, message: FromLeader) -> None:
         command_id = getattr(message, "command_id", "")
         if command_id and self._host is not None:
-            sdp = {MakeOffer: HOST_OFFER, MakeAnswer: HOST_ANSWER}.get(type(message), "")
+            sdps: dict[type, str] = {MakeOffer: HOST_OFFER, MakeAnswer: HOST_ANSWER}
+            sdp = sdps.get(type(message), "")
             self._host.send(MediaDone(epoch=self._host_epoch, command_id=command_id, sdp=sdp))
 
 
