@@ -129,6 +129,12 @@ def epoch_is(epoch: int) -> Callable[[Line], bool]:
     return lambda line: line["event"] == "state" and line["epoch"] >= epoch
 
 
+def is_talking(line: Line) -> bool:
+    """Match a line that shows an answered call with sound; that may be connected before the answer."""
+    call = line.get("call", {})
+    return (call.get("state"), call.get("media")) == ("answered", "connected")
+
+
 def versions(window: Child) -> list[tuple[int, int]]:
     """Return the versions that a window showed, in order."""
     return [(line["epoch"], line["sequence"]) for line in window.lines if line["event"] == "state"]

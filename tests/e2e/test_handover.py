@@ -11,7 +11,7 @@ import pytest
 from agents.media.analysis import tone_level
 from coordinator.supervisor import Child
 
-from .stage import Stage, assert_polite, epoch_is, instance, stage
+from .stage import Stage, assert_polite, epoch_is, instance, is_talking, stage
 
 TONE_HZ, SPARE_HZ = 440.0, 880.0
 RATE_HZ = 48_000
@@ -38,7 +38,7 @@ async def call_at_a_dummy(it: Stage) -> tuple[Child, Child]:
     leader = await it.leader()
     assert leader is not talker
     assert (await talker.do("call 199"))["event"] == "done"
-    await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
+    await talker.wait_for(is_talking)
     return leader, talker
 
 
@@ -137,7 +137,7 @@ def test_a_call_goes_on_at_another_window_when_the_process_with_its_sound_is_kil
                 talker, spare = spare, talker
             assert (await it.leader()) is leader
             assert (await talker.do("call 199"))["event"] == "done"
-            await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
+            await talker.wait_for(is_talking)
             recording = await robots_recording(it)
             since = len(spare.lines)
             talker.kill()

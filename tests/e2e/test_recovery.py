@@ -11,7 +11,7 @@ from agents.pbx.fault_orders import Answer, HalfOpen
 from coordinator import TooManyContacts, join
 from coordinator.supervisor import Child, Line
 
-from .stage import Stage, stage
+from .stage import Stage, is_talking, stage
 
 
 def run(main: Any) -> None:
@@ -30,7 +30,7 @@ async def call_on_hold(it: Stage) -> Child:
     await it.join("leader")
     (talker,) = await it.join("talker", sound=True)
     assert (await talker.do("call 199"))["event"] == "done"
-    await talker.wait_for(lambda line: line.get("call", {}).get("media") == "connected")
+    await talker.wait_for(is_talking)
     assert (await talker.do("hold"))["event"] == "done"
     return talker
 
