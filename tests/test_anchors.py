@@ -44,6 +44,14 @@ def die(rig: Rig, instance: str) -> None:
     rig.run()
 
 
+def live(rig: Rig, seconds: float) -> None:
+    """Let time pass for windows that are heard."""
+    for _ in range(int(seconds * 2)):
+        for window in (DESK, WALL):
+            rig.core.window_heard(window, rig.now)
+        rig.wait(0.5)
+
+
 def estate_of(rig: Rig) -> Estate:
     return decode_estate(rig.core.estate())
 
@@ -139,6 +147,33 @@ def test_a_far_end_that_refuses_the_move_has_lost_the_call() -> None:
     die(rig, "kiosk")
     assert rig.call().cause is Cause.LOST
     assert rig.sip[-1] == "BYE"
+
+
+def test_a_far_end_that_is_still_busy_with_the_dead_process_is_asked_again() -> None:
+    rig, _ = answered_at_kiosk()
+    rig.reinvite_status = 500
+    die(rig, "kiosk")
+    assert rig.call().state is CallState.ANSWERED
+    live(rig, 1.0)
+    assert len(invites(rig)) >= 2
+    rig.reinvite_status = 200
+    live(rig, 4.0)
+    assert (rig.call().state, rig.call().media_host) == (CallState.ANSWERED, "desk")
+    before = len(invites(rig))
+    live(rig, 30.0)
+    assert len(invites(rig)) == before
+
+
+def test_a_far_end_that_stays_busy_has_lost_the_call_in_the_end() -> None:
+    rig, _ = answered_at_kiosk()
+    rig.reinvite_status = 500
+    die(rig, "kiosk")
+    live(rig, 17.0)
+    assert rig.call().cause is Cause.LOST
+    assert "500" in rig.call().reason
+    before = len(invites(rig))
+    live(rig, 30.0)
+    assert len(invites(rig)) == before
 
 
 def test_a_hold_that_is_under_way_at_the_death_is_settled_before_the_move() -> None:

@@ -83,8 +83,6 @@ class Changes:
             self._accepted(event, record, request, is_new=is_new, now=now)
         elif request is not None:
             self._refused(event, record, request, now)
-        if record.is_orphan:
-            self._still_orphan(event, record, is_new=is_new, now=now)
 
     # -- the far end's
 
@@ -145,18 +143,7 @@ class Changes:
             if request is not None:
                 self._term.refuse(request, error, now)
             if record.is_orphan and done.error and self._term.presence.has_sound(record.offered_by):
-                self._lose(record, now)
-
-    def _still_orphan(self, event: ReinviteDone, record: CallRecord, *, is_new: bool, now: float) -> None:
-        """Go on with a call that has no sound: what was under way when its process died is over."""
-        if not is_new:
-            self.replace(record, now)
-        elif event.is_answered:
-            self._lose(record, now)
-        # else: the connection to the service was lost, and it is done over the next one
-
-    def _lose(self, record: CallRecord, now: float) -> None:
-        self._term.end_here(record, Cause.LOST, now, reason="its sound could not be moved to another window")
+                self._term.end_here(record, Cause.LOST, now, reason=f"no sound elsewhere: {done.error}")
 
     def _accepted(
         self, event: ReinviteDone, record: CallRecord, request: Request | None, *, is_new: bool, now: float

@@ -32,6 +32,7 @@ class Parts:
     def tick(self, now: float) -> None:
         """Let time pass."""
         self.hosts.tick(now)
+        self.anchors.tick(now)
         self.ringing.tick(now)
         self.in_call.tick(now)
 
@@ -39,6 +40,7 @@ class Parts:
         """Return when the first of them wants to know the time, or None."""
         deadlines = (
             self.hosts.next_deadline(),
+            self.anchors.next_deadline(),
             self.transfers.next_deadline(),
             self.ringing.next_deadline(),
             self.in_call.next_deadline(),

@@ -74,6 +74,7 @@ class Signalling:
                 self._answered(event, record, now)
             case ReinviteDone():
                 self._parts.changes.done(event, record, now)
+                self._parts.anchors.answered(event, record, now)
             case ReinviteReceived():
                 self._parts.changes.asked(event, record, now)
             case SessionEnded():

@@ -61,7 +61,7 @@ def _check_end(evidence: Evidence, story: CallStory, effects: list[Effect], brea
 
 
 def _check_host(evidence: Evidence, story: CallStory, breaches: Breaches) -> None:
-    """Check that a call ends when the process with its sound is killed."""
+    """Check that a call ends, or goes on at another window, when the process with its sound is killed."""
     hosts = {view.media_host for _, view in story.views if view.is_answered and view.media_host}
     for step in evidence.trouble:
         if step.entry.event != "KILLED" or step.entry.pid not in {evidence.pid_of(host) for host in hosts}:
@@ -69,8 +69,18 @@ def _check_host(evidence: Evidence, story: CallStory, breaches: Breaches) -> Non
         newest = max(
             (item for item in story.views if item[0].at <= step.at), key=lambda item: item[0].at, default=None
         )
-        if newest is not None and evidence.pid_of(newest[1].media_host) == step.entry.pid:
+        if newest is None or evidence.pid_of(newest[1].media_host) != step.entry.pid:
+            continue
+        if not _has_moved(story, newest[1].media_host, step.at):
             _check_everywhere(evidence, story, step, breaches)
+
+
+def _has_moved(story: CallStory, host: str, since: float) -> bool:
+    """Return whether a call was shown at another window than ``host`` in time."""
+    return any(
+        since <= step.at <= since + WITHIN and view.is_answered and view.media_host not in ("", host)
+        for step, view in story.views
+    )
 
 
 def _check_everywhere(evidence: Evidence, story: CallStory, why: Fact, breaches: Breaches) -> None:
