@@ -45,7 +45,8 @@ def test_a_restart_of_the_service_is_survived_and_what_is_held_stays_held() -> N
             await it.control.restart(forget=False, down=1.0)
 
             down = await talker.wait_for(shows("connecting", "unreachable"), since=mark)
-            assert "lost" in down["detail"]
+            # A window shows the newest state: the first attempt may have failed already.
+            assert any(words in down["detail"] for words in ("was lost", "nothing listens"))
             assert abs(down["retry_at"] - time.time()) < 5
             refused = await talker.wait_for(
                 lambda line: shows("connecting", "unreachable")(line) and "nothing listens" in line["detail"],
