@@ -27,9 +27,9 @@ from shared.messages import (
     Request,
     Resync,
     Snapshot,
+    SnapshotReader,
     Version,
     Window,
-    decode_snapshot,
 )
 from shared.replica import Change, Replica
 from shared.trace import Trace
@@ -66,6 +66,7 @@ class DummyAgent:
     ) -> None:
         self.replica = Replica(now=boottime(), stale_after=settings.stale_after)
         self._context, self._window, self._settings, self._changed = context, window, settings, changed
+        self._reader = SnapshotReader()
         self._trace = trace or Trace(None, window.instance)
         self._loop = asyncio.get_running_loop()
         self._holder: Holder | None = None
@@ -100,7 +101,9 @@ class DummyAgent:
         unsent = self._hang_up()
         self._holder = holder
         self._client = ActionClient(self._context, holder.endpoints.actions, self._replied)
-        self._subscriber = Subscriber(self._context, holder.endpoints.state, decode_snapshot, self._arrived)
+        self._subscriber = Subscriber(
+            self._context, holder.endpoints.state, self._reader.decode, self._arrived
+        )
         self._attach()
         for pending in self._pending.values():
             # Never sent is safe to send elsewhere; sent is for the dead leader's last outcomes to tell.
@@ -151,14 +154,17 @@ class DummyAgent:
     def _arrived(self, snapshot: Snapshot) -> None:
         before = self.replica.version
         changes = self.replica.apply(snapshot, boottime())
-        self._watch_staleness()
-        if self.replica.version == before and not changes:
+        version = self.replica.version
+        if self._staleness is None:
+            self._watch_staleness()
+        if version == before and not changes:
             return
-        if self.replica.version != before:
+        if version != before:
             self._trace.snapshot(snapshot)
         self._changed(changes)
-        self._show(self.replica.version)  # first: what was acknowledged is done, whoever leads now
-        if self.replica.version.epoch > before.epoch:
+        if self._unseen:
+            self._show(version)  # first: what was acknowledged is done, whoever leads now
+        if version.epoch > before.epoch:
             self._ask_outcomes(snapshot)
 
     def _show(self, version: Version) -> None:

@@ -62,6 +62,7 @@ class Node:
             candidate=candidate,
         )
         self._heir = ""
+        self._line_of_succession: tuple[tuple[Window, ...], str] = ((), "")
         self._host: MediaHost | None = None
 
     async def __aenter__(self) -> Self:
@@ -143,7 +144,10 @@ class Node:
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
         snapshot = self._agent.snapshot
-        if snapshot is not None and (heir := snapshot.heir()) != self._heir:
+        if snapshot is None or (snapshot.windows, snapshot.leader) == self._line_of_succession:
+            return
+        self._line_of_succession = snapshot.windows, snapshot.leader
+        if (heir := snapshot.heir()) != self._heir:
             self._heir = heir
             self._keeper.heir_changed(heir)
 

@@ -94,17 +94,19 @@ class Replica:
         The same version again is the leader's heartbeat. An older one is ignored altogether: it comes
         from a deposed leader, and must not keep the state looking fresh either.
         """
-        if snapshot.version < self.version:
+        known = self.version
+        if snapshot.version < known:
             return []
         self._heard_at = now
         changes: list[Change] = []
         if self.is_stale:
             self.is_stale = False
             changes.append(StalenessChanged(False))
-        if snapshot.version == self.version:
+        if snapshot.version == known:
             return changes
         before, self.snapshot = self.snapshot, snapshot
-        return changes + self._compare(before, snapshot)
+        changes += self._compare(before, snapshot)
+        return changes
 
     def tick(self, now: float) -> list[Change]:
         """Let time pass: the state gets stale when nobody repeats it."""
@@ -123,6 +125,8 @@ class Replica:
             changes.append(LeaderChanged(after.version.epoch, after.leader))
         if before is None or before.registration != after.registration:
             changes.append(RegistrationChanged())
+        if before is not None and before.calls is after.calls:
+            return changes  # the very same objects: see SnapshotReader
         known = {call.call_id: call for call in before.calls} if before else {}
         for call in after.calls:
             changes.extend(self._compare_call(known.pop(call.call_id, None), call, joined=before is None))

@@ -18,6 +18,7 @@ from shared.messages import (
     Quality,
     Request,
     Snapshot,
+    SnapshotReader,
     ToLeader,
     Version,
     Window,
@@ -135,6 +136,29 @@ def test_a_snapshot_survives_both_ways_to_a_window() -> None:
     full = snapshot(3, 9, a_call(remote_name="Ådá 📞", answered_at=1.5), windows=(), number="101")
     assert decode_snapshot(encode(full)) == full
     assert decode_from_leader(encode(full)) == full
+
+
+def test_a_part_of_a_snapshot_that_did_not_change_is_the_same_object_as_before() -> None:
+    reader = SnapshotReader()
+    first, second, third = (
+        snapshot(1, 1, a_call()),
+        snapshot(1, 2, a_call()),
+        snapshot(1, 3, a_call(muted=True)),
+    )
+    shown = [reader.decode(encode(state)) for state in (first, second, third)]
+    assert shown == [first, second, third]
+    assert shown[1].calls is shown[0].calls
+    assert shown[2].calls is not shown[1].calls
+    assert reader.decode(encode(snapshot(1, 4))).calls == ()
+
+
+def test_a_torn_snapshot_leaves_its_reader_as_it_was() -> None:
+    reader = SnapshotReader()
+    reader.decode(encode(snapshot(1, 1, a_call())))
+    torn = encode(snapshot(1, 2, a_call(muted=True))).replace(b'"ringing"', b'"no such state"')
+    with pytest.raises(MessageError):
+        reader.decode(torn)
+    assert reader.decode(encode(snapshot(1, 3, a_call()))) == snapshot(1, 3, a_call())
 
 
 def test_fields_of_a_later_version_are_passed_over() -> None:

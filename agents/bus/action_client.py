@@ -27,7 +27,7 @@ class ActionClient:
         socket.set(zmq.IMMEDIATE, 1)
         socket.connect(endpoint)
         self._receive = receive
-        self._socket = DrainedSocket(socket, self._arrived, outbox_limit=_OUTBOX_LIMIT)
+        self._socket = DrainedSocket(socket, self._arrived, outbox_limit=_OUTBOX_LIMIT, is_single=True)
 
     def send(self, message: ToLeader) -> bool:
         """Send ``message``, as soon as the leader is connected. False: dropped, too much waits already."""

@@ -38,7 +38,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._is_awaited = False
         self._welcome_timer: asyncio.Handle | None = None
-        self._socket = DrainedSocket(socket, self._subscription)
+        self._socket = DrainedSocket(socket, self._subscription, is_single=True)
 
     def publish(self, snapshot: bytes) -> None:
         """Send ``snapshot``, one encoded frame, to every subscriber."""

@@ -6,9 +6,10 @@ This is a third of the cost of ``zmq.asyncio``, which makes a future for each me
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
 import structlog
 import zmq
@@ -21,6 +22,7 @@ Frames = Sequence[bytes]
 
 #: As plain numbers: an ``&`` with pyzmq's enumerations takes 2 µs, and there are many in each exchange.
 _DONTWAIT, _POLLIN, _POLLOUT = int(zmq.DONTWAIT), int(zmq.POLLIN), int(zmq.POLLOUT)
+_EVENTS = int(zmq.EVENTS)
 
 #: Messages read in one go before other tasks get their turn.
 _BATCH = 256
@@ -53,17 +55,26 @@ class DrainedSocket:
     """Owns ``socket``: calls ``receive`` for each message, and sends without blocking.
 
     Must be made inside the running loop that shall own it. What cannot be sent yet waits in an outbox of
-    ``outbox_limit`` messages; 0 means that it is dropped.
+    ``outbox_limit`` messages; 0 means that it is dropped. With ``is_single`` each frame counts as a message:
+    nothing asks whether more of it follows.
     """
 
     def __init__(
-        self, socket: zmq.Socket[bytes], receive: Callable[[list[bytes]], None], *, outbox_limit: int = 0
+        self,
+        socket: zmq.Socket[bytes],
+        receive: Callable[[list[bytes]], None],
+        *,
+        outbox_limit: int = 0,
+        is_single: bool = False,
     ) -> None:
         self._socket, self._receive = socket, receive
+        self._is_single = is_single
+        # A partial and no method of ours: asked twice a message.
+        self._events: Callable[[], int] = partial(cast("Callable[[int], int]", socket.get), _EVENTS)
         self._outbox: deque[Frames] = deque()
         self._outbox_limit = outbox_limit
         self._loop = asyncio.get_running_loop()
-        self._drain_is_due = False
+        self._drain_is_due = self._is_draining = False
         self._fd = int(socket.get(zmq.FD))
         self._loop.add_reader(self._fd, self._drain)
         self._watchdog = self._loop.call_later(_WATCHDOG, self._watch)
@@ -103,11 +114,19 @@ class DrainedSocket:
 
     def _try_send(self, frames: Frames) -> bool:
         try:
-            self._socket.send_multipart(frames, _DONTWAIT)
+            self._send_now(frames)
         except zmq.Again:
             return False
-        self._drain_soon()
+        # What was sent may have consumed the edge of an arrival. A drain under way looks again by itself.
+        if not self._is_draining and self._events() & _POLLIN:
+            self._drain_soon()
         return True
+
+    def _send_now(self, frames: Frames) -> None:
+        if len(frames) == 1:
+            self._socket.send(frames[0], _DONTWAIT)
+        else:
+            self._socket.send_multipart(frames, _DONTWAIT)
 
     def _drain_soon(self) -> None:
         if not self._drain_is_due:
@@ -119,23 +138,36 @@ class DrainedSocket:
         self._drain()
 
     def _drain(self) -> None:
-        self._drain_is_due = False
-        for _ in range(_BATCH):
-            if self._socket.closed:
-                return
-            events = int(self._socket.get(zmq.EVENTS))
+        self._drain_is_due, self._is_draining = False, True
+        try:
+            received = self._read_batch()
+        finally:
+            self._is_draining = False
+        if received == _BATCH:
+            self._drain_soon()
+
+    def _read_batch(self) -> int:
+        """Hand on what has arrived, a batch at most; return how many messages it was."""
+        socket, receive = self._socket, self._receive
+        for received in range(_BATCH):
+            if socket.closed:
+                return received
+            events = self._events()
             if self._outbox and events & _POLLOUT:
                 self._flush()
             if not events & _POLLIN:
-                return
-            with contextlib.suppress(zmq.Again):
-                self._receive(self._socket.recv_multipart(_DONTWAIT))
-        self._drain_soon()
+                return received
+            try:
+                frames = [socket.recv(_DONTWAIT)] if self._is_single else socket.recv_multipart(_DONTWAIT)
+            except zmq.Again:
+                continue
+            receive(frames)
+        return _BATCH
 
     def _flush(self) -> None:
         while self._outbox:
             try:
-                self._socket.send_multipart(self._outbox[0], _DONTWAIT)
+                self._send_now(self._outbox[0])
             except zmq.Again:
                 return
             self._outbox.popleft()

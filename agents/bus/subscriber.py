@@ -33,7 +33,7 @@ class Subscriber(Generic[T]):
         self._decode, self._receive = decode, receive
         self._last = b""
         self._state: T | None = None
-        self._socket = DrainedSocket(socket, self._arrived)
+        self._socket = DrainedSocket(socket, self._arrived, is_single=True)
 
     def close(self) -> None:
         """Stop listening."""

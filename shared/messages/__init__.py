@@ -38,7 +38,14 @@ from .actions import (
     Unmute,
 )
 from .base import Version, Wire
-from .codec import MAX_FRAME_BYTES, decode_from_leader, decode_snapshot, decode_to_leader, encode
+from .codec import (
+    MAX_FRAME_BYTES,
+    SnapshotReader,
+    decode_from_leader,
+    decode_snapshot,
+    decode_to_leader,
+    encode,
+)
 from .envelopes import (
     ApplyAnswer,
     Attach,
@@ -133,6 +140,7 @@ __all__ = [
     "SendReply",
     "ShapeMedia",
     "Snapshot",
+    "SnapshotReader",
     "StartRecording",
     "StartReply",
     "StopRecording",

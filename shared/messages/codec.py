@@ -1,14 +1,14 @@
 """[core] Messages as frames: UTF-8 JSON with the kind in ``type``."""
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from shared.errors import MessageError
 
-from .base import Wire
+from .base import Version, Wire
 from .envelopes import FromLeader, ToLeader
-from .state import Snapshot
+from .state import Call, Outcome, Registration, Snapshot, Window
 
 T = TypeVar("T")
 
@@ -31,6 +31,59 @@ def decode_snapshot(frame: bytes) -> Snapshot:
     return _decode(_snapshot_decoder, frame)
 
 
+class _Outline(Wire, tag="snapshot", frozen=True, kw_only=True):
+    """A :class:`Snapshot` whose larger parts are still as they came."""
+
+    version: Version
+    group: str
+    leader: str
+    number: str = ""
+    registration: Registration = Registration()
+    windows: msgspec.Raw = msgspec.Raw(b"[]")
+    calls: msgspec.Raw = msgspec.Raw(b"[]")
+    outcomes: tuple[Outcome, ...] = ()
+
+
+_outline_decoder: msgspec.json.Decoder[_Outline] = msgspec.json.Decoder(_Outline)
+
+
+class _Part(Generic[T]):
+    """A part of snapshots, decoded once for as long as its bytes stay the same."""
+
+    def __init__(self, decoder: msgspec.json.Decoder[T], nothing: T) -> None:
+        self._decoder, self._raw, self._value = decoder, b"[]", nothing
+
+    def decode(self, raw: bytes) -> T:
+        if raw != self._raw:
+            self._value, self._raw = self._decoder.decode(raw), raw
+        return self._value
+
+
+class SnapshotReader:
+    """Decodes snapshot after snapshot; a part that did not change is the very object of the one before."""
+
+    def __init__(self) -> None:
+        self._windows = _Part(msgspec.json.Decoder(tuple[Window, ...]), ())
+        self._calls = _Part(msgspec.json.Decoder(tuple[Call, ...]), ())
+
+    def decode(self, frame: bytes) -> Snapshot:
+        """Return the snapshot in ``frame``, or raise :exc:`MessageError`."""
+        try:
+            outline = _outline_decoder.decode(frame)
+            return Snapshot(
+                version=outline.version,
+                group=outline.group,
+                leader=outline.leader,
+                number=outline.number,
+                registration=outline.registration,
+                windows=self._windows.decode(bytes(outline.windows)),
+                calls=self._calls.decode(bytes(outline.calls)),
+                outcomes=outline.outcomes,
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise _undecodable(frame, exc) from exc
+
+
 def decode_to_leader(frame: bytes) -> ToLeader:
     """Return what a window or media host sent, or raise :exc:`MessageError`."""
     return _decode(_to_leader_decoder, frame)
@@ -46,5 +99,9 @@ def _decode(decoder: msgspec.json.Decoder[T], frame: bytes) -> T:
     try:
         return decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        # A decoder may quote what it read, and the frame is of any length.
-        raise MessageError(f"frame of {len(frame)} bytes: {str(exc)[:200]}") from exc
+        raise _undecodable(frame, exc) from exc
+
+
+def _undecodable(frame: bytes, exc: Exception) -> MessageError:
+    # A decoder may quote what it read, and the frame is of any length.
+    return MessageError(f"frame of {len(frame)} bytes: {str(exc)[:200]}")
