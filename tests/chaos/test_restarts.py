@@ -41,6 +41,7 @@ def test_a_rolling_restart_misses_no_call_and_leaves_no_window_without_a_leader(
                 write_log(it, leaving)
                 windows.append(await start(it, f"s{number}"))
                 await it.until(lambda: it.is_well and len(it.phone.windows) == 4)
+            await it.until(lambda: len(it.ledger("CALL_STARTED")) >= 3)  # one a second
             calling.cancel()
             await calling
             # A call that rings while the leader changes rings once more at the next one: the same session.
