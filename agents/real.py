@@ -118,13 +118,18 @@ class RealAgent:
             bound.callback(self._publisher.close)
             self._heir = Publisher(context, office.endpoints.estate, self._may_act)
             bound.pop_all()
-        self._estate = b""
+        self._estate = office.estate
         self._obituary = Obituary(self._process_died)
         for window in office.seed.windows if office.seed is not None else ():
             self._obituary.watch(window.instance, window.pid)  # it may die before we hear of it
         self._publish()
         self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+
+    @property
+    def estate(self) -> bytes:
+        """What a successor was last given to go on with our calls. It holds secrets."""
+        return self._estate
 
     async def leave(self) -> None:
         """End the term politely: let another process take over, with all calls whose sound is not here.

@@ -209,7 +209,6 @@ class Keeper:
             sip_trace=candidacy.sip_trace,
         )
         self._stop_expecting()
-        self._estate = b""  # the agent has it; should it be deposed, a later leader's counts
         candidacy.trace.write("PROMOTED", epoch=epoch)
         try:
             self._agent = RealAgent(self._context, office)
@@ -256,6 +255,7 @@ class Keeper:
             return  # the agent is leaving already
         agent, self._agent = self._agent, None
         if agent is not None:
+            self._estate = agent.estate  # newer than what it was given
             task = asyncio.create_task(agent.abandon(), name="abandon")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
