@@ -47,7 +47,7 @@ async def join_with_tone(it: Stage, name: str, hz: float) -> Child:
     options = ("--microphone", f"tone:{hz:.0f}", "--loudspeaker", "none")
     window = await it.supervisor.start_window("front", str(it.account), name, *options, **it.env)
     it.windows[name] = window
-    await window.wait_for(lambda line: instance(window) in line.get("windows", ()))
+    await window.wait_for(lambda line: instance(window) in line.get("sound", ()))
     return window
 
 
