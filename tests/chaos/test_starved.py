@@ -1,6 +1,7 @@
 """What a computer can lack: descriptors, a place to write, the right time. The phone goes on."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import subprocess
@@ -30,10 +31,8 @@ def test_the_phone_goes_on_when_its_leader_has_no_descriptor_left_and_one_line_s
             await it.hire(1)
             limit = max(map(int, os.listdir(f"/proc/{leader.pid}/fd"))) + 2
             resource.prlimit(leader.pid, resource.RLIMIT_NOFILE, (limit, limit))
-            strangers = [await connect(it) for _ in range(20)]
+            strangers = await crowd(it)
             await it.until(lambda: it.is_well and (leader.is_running or it.leader != leader.pid))
-            if not leader.is_running:
-                it.note("KILLED", leader.pid)
             for stranger in strangers:
                 stranger.close()
             await it.hire(1)  # who comes later is served
@@ -41,17 +40,23 @@ def test_the_phone_goes_on_when_its_leader_has_no_descriptor_left_and_one_line_s
                 assert await answered(it) < 1.0
             assert leader.errors.count("\n") <= 1, leader.errors
             assert leader.is_running or "Too many open files" in leader.errors
+            if not leader.is_running:
+                it.note("KILLED", leader.pid)
             await it.peace()
             it.check("P1", "P3", "P4")
 
     asyncio.run(main())
 
 
-async def connect(it: Arena) -> asyncio.StreamWriter:
-    """Open a connection to the leader's desk, and say nothing."""
+async def crowd(it: Arena) -> list[asyncio.StreamWriter]:
+    """Open connections to the leader's desk, and say nothing, until there are many or it has ended."""
     path = f"{it.root}/run/{GROUP}/{it.epoch}.actions"
-    _, writer = await asyncio.open_unix_connection(path)
-    return writer
+    writers: list[asyncio.StreamWriter] = []
+    with contextlib.suppress(ConnectionError, FileNotFoundError):
+        while len(writers) < 20:
+            _, writer = await asyncio.open_unix_connection(path)
+            writers.append(writer)
+    return writers
 
 
 def test_a_directory_that_cannot_be_written_any_more_does_not_end_a_term() -> None:
