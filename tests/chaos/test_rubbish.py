@@ -58,7 +58,7 @@ def test_ten_thousand_frames_of_rubbish_stop_nobody_and_are_told_in_few_lines() 
             )
             assert leader.is_running
             assert (it.epoch, it.leader) == (epoch, leader.pid)
-            assert p99 < 0.5  # ten times what is wanted: the machine may be busy
+            assert p99 < 0.05
             assert lines <= peers * (seconds + 1)
             assert "Traceback" not in leader.errors
             await it.hire(1)  # a late window still joins, and sees the same state
@@ -176,7 +176,7 @@ def test_a_window_that_does_not_read_neither_grows_the_leader_nor_slows_the_othe
                 f"{before * 1000:.2f} ms before and {during * 1000:.2f} ms meanwhile (p99)\n"
             )
             assert grown < 20_000
-            assert during < max(10 * before, 0.5)
+            assert during < max(3 * before, 0.05)
             await it.peace()
             it.check("P1", "P2", "P3", "P6")
 
