@@ -103,11 +103,27 @@ def test_a_call_is_lost_and_the_far_end_told_when_no_other_window_has_sound() ->
     rig, _ = answered_at_kiosk()
     die(rig, "desk")  # wall is left, and has none
     die(rig, "kiosk")
+    rig.core.window_heard(WALL, rig.now)
+    rig.wait(1.1)
     assert (rig.call().cause, rig.call().reason) == (
         Cause.LOST,
         "the process that had its sound has died",
     )
     assert "BYE" in rig.sip
+
+
+def test_a_call_waits_for_a_window_whose_sound_is_still_loading() -> None:
+    rig, _ = answered_at_kiosk()
+    die(rig, "desk")
+    die(rig, "kiosk")
+    assert rig.call().state is CallState.ANSWERED
+    rig.core.window_heard(WALL, rig.now)
+    rig.core.host_attached("wall", rig.now)
+    rig.run()
+    assert (rig.call().state, rig.call().media_host) == (CallState.ANSWERED, "wall")
+    assert len(invites(rig)) == 1
+    live(rig, 3.0)
+    assert rig.call().state is CallState.ANSWERED
 
 
 def test_the_window_with_the_fewest_calls_takes_it() -> None:

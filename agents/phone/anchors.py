@@ -13,8 +13,11 @@ from .calls import CallRecord
 from .changes import Changes
 from .term import Term
 
+_DIED = "the process that had its sound has died"
 #: Seconds until a far end that cannot be told now is asked again; doubled each time.
 _FIRST_PAUSE, _LAST_PAUSE = 0.25, 8.0
+#: Seconds that a call waits for a window whose sound is still loading.
+_PATIENCE = 1.0
 
 
 class Anchors:
@@ -22,18 +25,28 @@ class Anchors:
 
     def __init__(self, term: Term, changes: Changes, *, is_on: bool) -> None:
         self._term, self._changes, self._is_on = term, changes, is_on
+        self._homeless: dict[str, float] = {}  # by call: until when it waits for a window with sound
         self._again: dict[str, tuple[float, float]] = {}  # by call: when, and after which pause
 
     def orphaned(self, record: CallRecord, now: float) -> None:
         """Take that the process with a call's sound has died: move the call to another window, or end it."""
-        host = self._next_host() if self._is_on and record.view.state is CallState.ANSWERED else None
-        if host is None:
-            self._lose(record, "the process that had its sound has died", now)
+        if not self._is_on or record.view.state is not CallState.ANSWERED:
+            self._lose(record, _DIED, now)
             return
-        self._term.change(record, media_host=host, media=MediaState.CONNECTING)
         record.is_orphan, record.offered_by = True, ""
-        if self._term.is_registered:  # if not, it is done as soon as we are
-            self._changes.replace(record, now)
+        self._term.change(record, media=MediaState.CONNECTING)
+        self._homeless.setdefault(record.call_id, now + _PATIENCE)
+        self.host_attached(now)
+
+    def host_attached(self, now: float) -> None:
+        """Move the calls that have waited for a window with sound, if there is one now."""
+        for record in self._waiting():
+            if (host := self._next_host()) is None:
+                return
+            del self._homeless[record.call_id]
+            self._term.change(record, media_host=host)
+            if self._term.is_registered:  # if not, it is done as soon as we are
+                self._changes.replace(record, now)
 
     def answered(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Take the far end's answer to a re-INVITE: perhaps the call has its sound now, perhaps not yet."""
@@ -48,6 +61,9 @@ class Anchors:
 
     def tick(self, now: float) -> None:
         """Let time pass."""
+        for waiting in self._waiting():
+            if self._homeless[waiting.call_id] <= now:
+                self._lose(waiting, _DIED, now)
         for call_id in [call_id for call_id, (at, _) in self._again.items() if at <= now]:
             record = self._term.calls.find(call_id)
             if record is None or not record.is_orphan:
@@ -57,8 +73,16 @@ class Anchors:
                 self._changes.replace(record, now)
 
     def next_deadline(self) -> float | None:
-        """Return when the first far end is to be asked again, or None."""
-        return min((at for at, _ in self._again.values() if at != float("inf")), default=None)
+        """Return when the first far end is to be asked again, or the first call is lost, or None."""
+        asking = [at for at, _ in self._again.values() if at != float("inf")]
+        return min([*asking, *self._homeless.values()], default=None)
+
+    def _waiting(self) -> list[CallRecord]:
+        """Return the calls that wait for a window with sound; forget those that are over."""
+        known = {call_id: self._term.calls.find(call_id) for call_id in self._homeless}
+        waiting = [record for record in known.values() if record and not record.view.state.is_final]
+        self._homeless = {record.call_id: self._homeless[record.call_id] for record in waiting}
+        return waiting
 
     def _ask_again(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Wait until the far end is done with what the dead process began (RFC 3261 §14.2)."""
@@ -73,6 +97,7 @@ class Anchors:
 
     def _lose(self, record: CallRecord, reason: str, now: float) -> None:
         self._again.pop(record.call_id, None)
+        self._homeless.pop(record.call_id, None)
         self._term.end_here(record, Cause.LOST, now, reason=reason)
 
     def _next_host(self) -> str | None:

@@ -58,7 +58,8 @@ class Changes:
     def replace(self, record: CallRecord, now: float) -> None:
         """Do the same because the far end's answer does not fit the connection that there is."""
         is_busy = record.changing or record.is_renewing or record.is_repeating
-        if not is_busy and record.view.state is CallState.ANSWERED:
+        has_host = self._term.presence.has_sound(record.view.media_host)
+        if not is_busy and has_host and record.view.state is CallState.ANSWERED:
             self._offer(record, now)
 
     def repeat(self, record: CallRecord, now: float) -> None:

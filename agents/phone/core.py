@@ -169,6 +169,7 @@ class PhoneCore:
             return
         self._term.has_changed = True
         self._parts.hosts.attached(instance)
+        self._parts.anchors.host_attached(now)
         for record in self._term.calls:
             if record.view.state.is_final and record.view.media_host == instance:
                 self._term.close_media(record)
