@@ -9,12 +9,15 @@ from agents.surroundings import Peer, Surroundings, local_address
 
 
 class Machine:
-    """A computer whose clocks and network a test can change; ``told`` is what was noticed."""
+    """A computer whose clocks and network a test can change; ``told`` is what was noticed.
+
+    ``up`` and ``awake`` are its two clocks. No real time is in them: they are read one after the other.
+    """
 
     def __init__(self) -> None:
         self.told: asyncio.Queue[float | bool] = asyncio.Queue()
         self.address: str | None = "10.0.0.1"
-        self.offset = 7.0
+        self.up, self.awake = 1_007.0, 1_000.0
         self._looked = asyncio.Event()
 
     def watch(self) -> Surroundings:
@@ -22,16 +25,19 @@ class Machine:
             self.told.put_nowait,
             self.told.put_nowait,
             address=self._address,
-            clocks=(lambda: asyncio.get_running_loop().time() + self.offset, asyncio.get_running_loop().time),
+            clocks=(lambda: self.up, self._read_awake),
             period=0.005,
         )
 
     def _address(self, _peer: Peer) -> str | None:
-        self._looked.set()
         return self.address
 
+    def _read_awake(self) -> float:
+        self._looked.set()
+        return self.awake
+
     async def looks(self) -> None:
-        """Wait until the address was asked for once more."""
+        """Wait until clocks and network were looked at once more."""
         self._looked.clear()
         await self._looked.wait()
 
@@ -44,11 +50,12 @@ def test_sleep_is_noticed_and_its_length() -> None:
     async def main() -> None:
         machine = Machine()
         surroundings = machine.watch()
-        machine.offset += 1.0  # a slow computer
-        machine.offset += 600.0
-        assert await machine.hears() == pytest.approx(601.0)
-        machine.offset += 30.0
-        assert await machine.hears() == pytest.approx(30.0)
+        machine.up += 1.0  # a slow computer
+        await machine.looks()
+        machine.up, machine.awake = machine.up + 900.0, machine.awake + 300.0
+        assert await machine.hears() == 600.0
+        machine.up += 30.0
+        assert await machine.hears() == 30.0
         surroundings.close()
 
     asyncio.run(main())
