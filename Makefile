@@ -15,6 +15,9 @@ BIN := $(VENV)/bin
 # Without --no-compile, pip spends a quarter of the set-up on byte code of modules that nobody imports.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary --editable
 
+# One worker has what needs the processors in time, the other the rest: see tests/conftest.py.
+WORKERS := -n 2
+
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
@@ -22,7 +25,7 @@ demo: portaudio $(VENV)/.installed ## set up, then watch one line in three windo
 	@$(BIN)/python -m coordinator
 
 test: portaudio kamailio qt browser $(VENV)/.installed-dev ## set up, then run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 # SCALE: times what `make test` does with real processes; SEEDS: simulated groups. Hours, not minutes.
 chaos: portaudio $(VENV)/.installed-dev ## kill, stop and starve processes for a long time, and judge it all
