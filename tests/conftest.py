@@ -1,8 +1,8 @@
 """What holds for all tests: which may run beside which, and a second chance for those of real processes.
 
 ``make test`` has two workers (pytest-xdist). One runs the tests of real processes and sound, one after the
-other: they need the processors in time. The other runs those in a browser, which mostly wait, and then the pure
-ones, with the lowest priority.
+other: they need the processors in time. The other runs those in a browser, which mostly wait, and then the
+pure ones, with the lowest priority.
 """
 
 import atexit
