@@ -44,7 +44,7 @@ format: $(VENV)/.installed-dev ## format the code, and repair what can be repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: portaudio $(VENV)/.installed ## measure this machine
+bench: portaudio $(VENV)/.installed-bench ## measure this machine, next to NATS, Redis and a browser where they are
 	@$(BIN)/python -m coordinator bench
 
 fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SECONDS=60 for each kind
@@ -79,6 +79,10 @@ $(VENV)/pyvenv.cfg: FORCE
 $(VENV)/.installed: pyproject.toml $(VENV)/pyvenv.cfg
 	$(INSTALL) .
 	@touch $@
+
+$(VENV)/.installed-bench: pyproject.toml $(VENV)/pyvenv.cfg
+	$(INSTALL) '.[bench]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/pyvenv.cfg
 	$(INSTALL) '.[dev]'

@@ -4,25 +4,35 @@ Absolute figures are this machine's, at this moment. Ratios travel better: both 
 """
 
 import sys
+from collections.abc import Callable, Sequence
 
 from . import report
 from .actions import measure_actions
 from .calls import measure_calls
 from .failover import measure_failover
 from .fanout import measure_fanout
+from .markdown import as_markdown
 from .memory import measure_memory
 from .sip import measure_sip
 from .sound import measure_sound
 from .stage import open_stage, settled, soon
 
-__all__ = ["run_bench"]
+__all__ = ["FORMS", "run_bench"]
+
+#: How rows are printed: as a table; as one JSON object, ``{"machine", "rows": [{"name", "n", "p50_us",
+#: "p99_us", "ratio"}]}``; or as the tables of the documentation.
+FORMS: dict[str, Callable[[Sequence[report.AnyRow]], str]] = {
+    "table": report.as_table,
+    "json": report.as_json,
+    "markdown": as_markdown,
+}
 
 
-async def run_bench(*, as_json: bool, is_quick: bool) -> int:
+async def run_bench(*, form: str, is_quick: bool) -> int:
     """Measure everything, print it, and return the exit status.
 
     Args:
-        as_json: Print one JSON object: ``{"machine", "rows": [{"name", "n", "p50_us", "p99_us", "ratio"}]}``.
+        form: One of :data:`FORMS`.
         is_quick: A tenth of the rounds: below a minute, and shaky.
     """
     rows: list[report.AnyRow] = []
@@ -39,5 +49,5 @@ async def run_bench(*, as_json: bool, is_quick: bool) -> int:
             rows += await measure_fanout(stage)
             rows += await measure_failover(stage, phone)
         rows += await measure_sound(stage)
-    sys.stdout.write((report.as_json(rows) if as_json else report.as_table(rows)) + "\n")
+    sys.stdout.write(FORMS[form](rows) + "\n")
     return 0

@@ -6,6 +6,7 @@ report on one pipe. When the benchmark goes away, by whatever cause, they go, to
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -25,10 +26,14 @@ PATIENCE = 30.0
 
 
 class Crew:
-    """The benchmark's side: :meth:`start` members and wait for what they report."""
+    """The benchmark's side: :meth:`start` members and wait for what they report.
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+    Args:
+        modules: What else is imported before the first member is forked.
+    """
+
+    def __init__(self, environment: dict[str, str], *modules: str) -> None:
+        self._environment, self._modules = environment, modules
         self._news = asyncio.Event()
         self._reports: list[Report] = []
         self._pids: dict[str, int] = {}
@@ -39,6 +44,7 @@ class Crew:
             sys.executable,
             "-m",
             __package__,
+            *self._modules,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | self._environment,
@@ -95,8 +101,13 @@ class Crew:
 
 
 def main() -> None:
-    """Fork one process for each line of standard input; end with it, and all of them with us."""
+    """Fork one process for each line of standard input; end with it, and all of them with us.
+
+    The command line names modules to import first.
+    """
     configure_logging()
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # they need no burial
     held_end, our_end = os.pipe()
     decoder: msgspec.json.Decoder[AnyRole] = msgspec.json.Decoder(AnyRole)

@@ -1,144 +1,88 @@
-"""Publications: from the leader's hand to the last of N windows, each a process; next to a bare PUB and SUB.
+"""Publications: from the leader's hand to the last of N windows, each a process; next to what others take.
 
-Both kinds of listeners run at the same time, and are published to in turns.
+All kinds of listeners run at the same time, and are published to in turns; only the browser, which is a
+crowd of processes by itself, has turns of its own with the yardstick. Every ratio is to the same one.
 """
 
-import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 import zmq
 
-from agents.bus import Publisher
-from shared.clock import boottime
-from shared.messages import Call, CallState, Direction, Snapshot, Version, encode
-
-from .report import Row, timed
-from .roles import SEQUENCE, BareListenerRole, ListenerRole
+from . import brokers, tabs
+from .report import AnyRow, MissingRow, Row, timed
 from .stage import Stage
+from .voices import Bare, Ours, Voice
 
 _CROWDS = (1, 10, 50)
-#: Publications before the other kind gets its turn, and the seconds between them.
-_BLOCK, _PAUSE = 20, 0.01
+_ROUNDS = 20
 
 
-async def measure_fanout(stage: Stage) -> list[Row]:
-    """Return ``fanout_1``, ``fanout_10`` and ``fanout_50``."""
+class _Kind(Protocol):
+    """What publishes in turns with the others."""
+
+    name: str
+
+    async def grow(self, crowd: int) -> None:
+        """Have so many listeners."""
+
+    async def block(self) -> list[float]:
+        """Publish a block; return the seconds until the last listener had each state."""
+
+
+async def measure_fanout(stage: Stage) -> list[AnyRow]:
+    """Return ``fanout_1``, ``fanout_10``, ``fanout_50``, and the same of NATS, Redis and a browser's tabs."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    ours = _Ours(context, stage)
-    bare = _Bare(context, stage, ours.size_bytes())
-    rows: list[Row] = []
-    listeners = 0
-    stage.crew.forget()
-    for crowd in _CROWDS:
-        for number in range(listeners, crowd):
-            ours.add(f"listener-{number}")
-            bare.add(f"bare-listener-{number}")
-        await stage.crew.reports(lambda report: report.event == "listening", 2 * (crowd - listeners))
-        listeners = crowd
-        await asyncio.sleep(0.3)  # for subscriptions to arrive
-        rows.append(await _measure(stage, ours, bare, crowd))
-    stage.crew.dismiss("listener-")
-    stage.crew.dismiss("bare-listener-")
-    ours.close()
-    bare.close()
+    rows = [*await _processes(stage, context), *await _browser(stage, context)]
     context.term()
     return rows
 
 
-async def _measure(stage: Stage, ours: "_Ours", bare: "_Bare", crowd: int) -> Row:
-    times: list[float] = []
-    yardstick: list[float] = []
-    for _ in range(stage.rounds(20)):
-        times += await _block(stage, ours, crowd)
-        yardstick += await _block(stage, bare, crowd)
-    return timed(f"fanout_{crowd}", times, yardstick, "bare ZeroMQ")
+async def _processes(stage: Stage, context: zmq.Context[zmq.Socket[bytes]]) -> list[AnyRow]:
+    async with AsyncExitStack() as stack:
+        voices: list[Voice] = [Ours(context, stage)]
+        missing: list[AnyRow] = []
+        for name, broker in brokers.BROKERS.items():
+            if reason := brokers.missing(broker):
+                missing += _missing(name, reason)
+            else:
+                voices.append(await stack.enter_async_context(broker.open(stage)))
+        bare = Bare(context, stage)
+        for voice in (*voices, bare):
+            stack.callback(voice.close)
+        return [*await _in_turns(stage, voices, bare), *missing]
 
 
-class _Voice(Protocol):
-    """Publishes numbered states."""
-
-    sequence: int
-
-    def publish(self) -> None:
-        """Publish the state of the next number."""
-
-
-async def _block(stage: Stage, voice: _Voice, crowd: int) -> list[float]:
-    """Publish a block; return for each state how long the last listener took to show it, or a later one."""
-    stage.crew.forget()  # whoever subscribed was told the newest state at once, and reported that
-    published: dict[int, float] = {}
-    for _ in range(_BLOCK):
-        published[voice.sequence + 1] = boottime()
-        voice.publish()
-        await asyncio.sleep(_PAUSE)
-    heard = await stage.crew.reports(lambda report: report.event == "heard", crowd)
-    return [
-        max(min(at for shown, at in report.times.items() if shown >= sequence) for report in heard) - began
-        for sequence, began in published.items()
-    ]
+async def _browser(stage: Stage, context: zmq.Context[zmq.Socket[bytes]]) -> list[AnyRow]:
+    if reason := tabs.missing():
+        return [*_missing(tabs.NAME, reason)]
+    async with tabs.open_tabs() as browser, AsyncExitStack() as stack:
+        bare = Bare(context, stage)
+        stack.callback(bare.close)
+        return [*await _in_turns(stage, [browser], bare)]
 
 
-class _Ours:
-    """The leader's publisher and its windows' agents, with ten calls in the state."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], stage: Stage) -> None:
-        self.sequence = 0
-        self._crew, self._endpoint = stage.crew, stage.endpoint("fanout")
-        self._publisher = Publisher(context, self._endpoint)
-        self._calls = tuple(_call(number) for number in range(10))
-
-    def add(self, name: str) -> None:
-        """Start a listener."""
-        self._crew.start(ListenerRole(name=name, endpoint=self._endpoint, count=_BLOCK))
-
-    def publish(self) -> None:
-        """Publish the state of the next number."""
-        self.sequence += 1
-        self._publisher.publish(encode(self._state()))
-
-    def size_bytes(self) -> int:
-        """Return how long a publication is."""
-        return len(encode(self._state()))
-
-    def close(self) -> None:
-        """Fall silent."""
-        self._publisher.close()
-
-    def _state(self) -> Snapshot:
-        return Snapshot(version=Version(1, self.sequence), group="bench", leader="leader", calls=self._calls)
+async def _in_turns(stage: Stage, kinds: Sequence[_Kind], bare: _Kind) -> list[Row]:
+    """Return the rows of all kinds, crowd by crowd; ``bare`` is their yardstick."""
+    rows: list[Row] = []
+    for crowd in _CROWDS:
+        for kind in (*kinds, bare):
+            await kind.grow(crowd)
+        times: dict[str, list[float]] = {kind.name: [] for kind in (*kinds, bare)}
+        for _ in range(stage.rounds(_ROUNDS)):
+            for kind in (*kinds, bare):
+                times[kind.name] += await kind.block()
+        rows += [
+            timed(_row_name(kind.name, crowd), times[kind.name], times[bare.name], "bare ZeroMQ")
+            for kind in kinds
+        ]
+    return rows
 
 
-class _Bare:
-    """A PUB socket, and processes with a SUB each; ``size`` bytes a state."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], stage: Stage, size: int) -> None:
-        self.sequence = 0
-        self._state = bytes(size - SEQUENCE.size)
-        self._crew, self._endpoint = stage.crew, stage.endpoint("bare.fanout")
-        self._socket = context.socket(zmq.PUB)
-        self._socket.bind(self._endpoint)
-
-    def add(self, name: str) -> None:
-        """Start a listener."""
-        self._crew.start(BareListenerRole(name=name, endpoint=self._endpoint, count=_BLOCK))
-
-    def publish(self) -> None:
-        """Publish the state of the next number."""
-        self.sequence += 1
-        self._socket.send(SEQUENCE.pack(self.sequence) + self._state)
-
-    def close(self) -> None:
-        """Fall silent."""
-        self._socket.close(linger=0)
+def _missing(name: str, reason: str) -> list[MissingRow]:
+    return [MissingRow(name=_row_name(name, crowd), missing=reason) for crowd in _CROWDS]
 
 
-def _call(number: int) -> Call:
-    return Call(
-        call_id=f"{number:016x}",
-        direction=Direction.INBOUND,
-        state=CallState.RINGING,
-        remote_number=f"1650555{number:04}",
-        remote_name="ROBOT",
-        local_number="16505550101",
-        started_at=boottime(),
-    )
+def _row_name(name: str, crowd: int) -> str:
+    return f"fanout_{crowd}_{name}" if name else f"fanout_{crowd}"

@@ -15,7 +15,7 @@ from shared.actor import new_event_loop
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One time. ``ratio`` compares with the yardstick ``against`` of the same run; None: there is none.
 
-    In ``actions_per_second`` it compares rates (1 is as many as bare ZeroMQ), elsewhere times (1 is as fast).
+    Where ``is_rate`` it compares rates (1 is as many as the yardstick), elsewhere times (1 is as fast).
     """
 
     name: str
@@ -26,6 +26,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     against: str = ""
     against_p50_us: float | None = None
     p95_us: float | None = None
+    is_rate: bool = False
 
 
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,15 @@ class CountRow(msgspec.Struct, frozen=True, kw_only=True):
     count: float
 
 
-AnyRow = Row | MemoryRow | CountRow
+class MissingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What could not be measured here; ``missing`` says what it lacks."""
+
+    name: str
+    missing: str
+    n: int = 0
+
+
+AnyRow = Row | MemoryRow | CountRow | MissingRow
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -74,6 +83,7 @@ def timed(
         ratio=round(ratio, 2) if ratio else None,
         against=against,
         against_p50_us=round(base * 1e6, 1) if base else None,
+        is_rate=is_rate,
     )
 
 
@@ -102,19 +112,24 @@ def machine() -> dict[str, str]:
     }
 
 
+def duration(us: float) -> str:
+    """Return microseconds as people read them."""
+    return f"{us:.1f} µs" if us < 1_000 else f"{us / 1_000:.2f} ms"
+
+
 def _line(row: AnyRow) -> str:
     if isinstance(row, MemoryRow):
         return f"{row.name:<24}{row.n:>6}{row.mb:>9.1f} MB"
     if isinstance(row, CountRow):
         return f"{row.name:<24}{row.n:>6}{row.count:>12g}"
+    if isinstance(row, MissingRow):
+        return f"{row.name:<24}{row.n:>6}  {row.missing}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    against = "" if row.against_p50_us is None else f"{row.against} ({_time(row.against_p50_us)})"
-    line = f"{row.name:<24}{row.n:>6}{_time(row.p50_us):>12}{_time(row.p99_us):>12}{ratio:>8}  {against}"
+    against = "" if row.against_p50_us is None else f"{row.against} ({duration(row.against_p50_us)})"
+    line = (
+        f"{row.name:<24}{row.n:>6}{duration(row.p50_us):>12}{duration(row.p99_us):>12}{ratio:>8}  {against}"
+    )
     return line.rstrip()
-
-
-def _time(us: float) -> str:
-    return f"{us:.1f} µs" if us < 1_000 else f"{us / 1_000:.2f} ms"
 
 
 def _cpu() -> str:

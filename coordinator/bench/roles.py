@@ -30,6 +30,8 @@ from shared.replica import Change
 
 #: What precedes the state in a bare publication: its number.
 SEQUENCE = struct.Struct("<q")
+#: What a broker is asked for, to hear the state.
+SUBJECT = "state"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,6 +88,21 @@ class BareListenerRole(Role, tag="bare_listener", frozen=True, kw_only=True):
     count: int
 
 
+class NatsListenerRole(Role, tag="nats_listener", frozen=True, kw_only=True):
+    """The same with a client of NATS."""
+
+    url: str
+    count: int
+
+
+class RedisListenerRole(Role, tag="redis_listener", frozen=True, kw_only=True):
+    """The same with a client of Redis on this machine."""
+
+    port: int
+    password: str
+    count: int
+
+
 class BareLeaderRole(Role, tag="bare_leader", frozen=True, kw_only=True):
     """ROUTER and PUB: each request is followed by a state of ``size`` bytes, and by its reply."""
 
@@ -101,7 +118,15 @@ class LockRole(Role, tag="lock", frozen=True, kw_only=True):
 
 
 AnyRole = (
-    WindowRole | AnswererRole | NewcomerRole | ListenerRole | BareListenerRole | BareLeaderRole | LockRole
+    WindowRole
+    | AnswererRole
+    | NewcomerRole
+    | ListenerRole
+    | BareListenerRole
+    | NatsListenerRole
+    | RedisListenerRole
+    | BareLeaderRole
+    | LockRole
 )
 
 
@@ -118,6 +143,10 @@ def play(role: AnyRole) -> None:
             _run(_listener(role))
         case BareListenerRole():
             _bare_listener(role)
+        case NatsListenerRole():
+            _run(_nats_listener(role))
+        case RedisListenerRole():
+            _redis_listener(role)
         case BareLeaderRole():
             _bare_leader(role)
         case LockRole():
@@ -208,17 +237,60 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
 # -- the yardsticks --------------------------------------------------------------------------------------
 
 
+class _Notes:
+    """When each publication came; reported whenever a block of ``count`` is complete, never if that is 0."""
+
+    def __init__(self, role: Role, count: int) -> None:
+        self._role, self._count = role, count
+        self._times: dict[int, float] = {}
+
+    def heard(self, publication: bytes) -> None:
+        """Note that it is there, now."""
+        (sequence,) = SEQUENCE.unpack_from(publication)
+        if not self._count:
+            return
+        self._times[sequence] = boottime()
+        if sequence % self._count == 0:
+            report(self._role, "heard", times=self._times)
+            self._times.clear()
+
+
 def _bare_listener(role: BareListenerRole) -> None:
     socket = bare_subscriber(role.endpoint)
     report(role, "listening")
-    times: dict[int, float] = {}
+    notes = _Notes(role, role.count)
     while True:
-        (sequence,) = SEQUENCE.unpack_from(socket.recv())
-        if role.count:
-            times[sequence] = boottime()
-        if role.count and sequence % role.count == 0:
-            report(role, "heard", times=times)
-            times.clear()
+        notes.heard(socket.recv())
+
+
+async def _nats_listener(role: NatsListenerRole) -> None:
+    import nats
+    from nats.aio.msg import Msg
+
+    notes = _Notes(role, role.count)
+
+    async def heard(message: Msg) -> None:
+        notes.heard(message.data)
+
+    client = await nats.connect(role.url)
+    await client.subscribe(SUBJECT, cb=heard)
+    await client.flush()  # until the server has it
+    report(role, "listening")
+    await asyncio.Event().wait()
+
+
+def _redis_listener(role: RedisListenerRole) -> None:
+    import redis
+
+    client = redis.Redis(port=role.port, password=role.password)
+    subscription = client.pubsub()  # type: ignore[no-untyped-call]
+    subscription.subscribe(SUBJECT)
+    notes = _Notes(role, role.count)
+    for message in subscription.listen():
+        if message["type"] == "subscribe":
+            report(role, "listening")
+        else:
+            notes.heard(message["data"])
 
 
 def bare_subscriber(endpoint: str) -> zmq.Socket[bytes]:

@@ -1,86 +1,27 @@
 """Sound: how late a voice is heard, how many calls a processor carries, what a thousand leave behind."""
 
-import asyncio
-import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from .pulse import is_available, open_pulse
-from .report import AnyRow, CountRow, MemoryRow, timed
+from .report import AnyRow, CountRow, MemoryRow, MissingRow, timed
 from .stage import Stage
+from .worker import Worker, open_worker
 
-_PATIENCE = 120.0
 _CALLS = 25
 _BURSTS = 100
 _ROUNDS = 5
 _FIRST, _ALL = 100, 1000
 
 
-class _Worker:
-    """A process that plays a role of :mod:`.sound_roles`."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.pid = process.pid
-        self._process = process
-
-    async def ask(self, **facts: object) -> dict[str, Any]:
-        """Write a line, and return its answer."""
-        self.say(**facts)
-        return await self.answer()
-
-    def say(self, **facts: object) -> None:
-        """Write a line."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(facts).encode() + b"\n")
-
-    async def answer(self) -> dict[str, Any]:
-        """Return the next line.
-
-        Raises:
-            TimeoutError: It did not come.
-        """
-        assert self._process.stdout is not None
-        async with asyncio.timeout(_PATIENCE):
-            line: dict[str, Any] = json.loads(await self._process.stdout.readline())
-        return line
-
-    async def end(self) -> None:
-        """Let it end by itself."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(20):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-
-
-@asynccontextmanager
-async def _worker(
+def _worker(
     *words: str, environment: Mapping[str, str], processor: int | None = None
-) -> AsyncIterator[_Worker]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        f"{__package__}.sound_roles",
-        *words,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
-        limit=1 << 22,
-    )
-    if processor is not None and hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(process.pid, {allowed[processor % len(allowed)]})
-    worker = _Worker(process)
-    try:
-        yield worker
-    finally:
-        await worker.end()
+) -> AbstractAsyncContextManager[Worker]:
+    """Run a role of :mod:`.sound_roles`."""
+    command = (sys.executable, "-m", f"{__package__}.sound_roles", *words)
+    return open_worker(*command, environment=environment, processor=processor)
 
 
 async def measure_sound(stage: Stage) -> Sequence[AnyRow]:
@@ -88,12 +29,14 @@ async def measure_sound(stage: Stage) -> Sequence[AnyRow]:
     rows: list[AnyRow] = []
     if is_available():
         rows += await _mouth_to_ear(stage)
+    else:
+        rows.append(MissingRow(name="mouth_to_ear", missing="pulseaudio is not installed"))
     rows += await _many_calls(stage)
     rows += await _series(stage)
     return rows
 
 
-async def _introduce(one: _Worker, other: _Worker, calls: int) -> None:
+async def _introduce(one: Worker, other: Worker, calls: int) -> None:
     """Exchange the descriptions of so many calls between two workers."""
     for _ in range(calls):
         offer = (await one.ask(offering=True))["sdp"]
@@ -109,7 +52,7 @@ async def _mouth_to_ear(stage: Stage) -> list[AnyRow]:
     wired: list[float] = []
     async with open_pulse(("mouth", "ear")) as environment, AsyncExitStack() as stack:
 
-        async def start(*words: str) -> _Worker:
+        async def start(*words: str) -> Worker:
             return await stack.enter_async_context(_worker(*words, environment=environment))
 
         listener = await start("delays", "mouth_speaker", "mouth_mic", "ear_mic")

@@ -4,16 +4,16 @@ import sys
 
 import pytest
 
+from coordinator.bench import brokers, tabs
 from coordinator.bench.pulse import is_available
 
+CROWDS = (1, 10, 50)
 TIMES = {
     "action_to_state",
     "actions_per_second",
     "answer_to_200",
     "calls_25_loop_lag",
-    "fanout_1",
-    "fanout_10",
-    "fanout_50",
+    *(f"fanout_{crowd}" for crowd in CROWDS),
     "invite_read_written",
     "join_to_call_visible",
     "kill_to_registered",
@@ -31,6 +31,18 @@ COUNTS = {
     "calls_in_series_more_tasks",
     "calls_in_series_more_threads",
 }
+#: What each of these needs besides this package; "" where it is here.
+NEEDS = {
+    "mouth_to_ear": "" if is_available() else "pulseaudio is not installed",
+    **{
+        f"fanout_{crowd}_{name}": reason
+        for name, reason in (
+            *((name, brokers.missing(broker)) for name, broker in brokers.BROKERS.items()),
+            (tabs.NAME, tabs.missing()),
+        )
+        for crowd in CROWDS
+    },
+}
 WITHOUT_YARDSTICK = {"answer_to_200", "join_to_call_visible", "start_to_call_visible"}
 
 
@@ -41,8 +53,8 @@ def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> 
 
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
-    times = TIMES | ({"mouth_to_ear"} if is_available() else set())
-    assert set(rows) == times | SIZES | GROWTHS | COUNTS
+    times = TIMES | {name for name, reason in NEEDS.items() if not reason}
+    assert set(rows) == times | NEEDS.keys() | SIZES | GROWTHS | COUNTS
     for name in times:
         row = rows[name]
         assert row["n"] > 0
@@ -51,6 +63,8 @@ def test_the_benchmark_prints_a_positive_figure_for_each_thing_it_measures() -> 
             assert row["ratio"] is None
         else:
             assert row["ratio"] > 0
+    for name in NEEDS.keys() - times:
+        assert rows[name] == {"name": name, "n": 0, "missing": NEEDS[name]}
     for name in SIZES:
         assert rows[name]["mb"] > 0
     for name in COUNTS:
