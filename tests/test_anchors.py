@@ -292,3 +292,11 @@ def test_a_ringing_call_that_the_dead_window_was_answering_rings_on() -> None:
     die(rig, "kiosk")
     assert isinstance(rig.answer_to(request), Refused)
     assert rig.call().state is CallState.RINGING
+
+
+def test_a_far_end_that_hangs_up_during_the_move_has_ended_the_call() -> None:
+    rig, session = answered_at_kiosk()
+    rig.reinvite_status = None
+    die(rig, "kiosk")
+    rig.hang_up_far(session)
+    assert rig.call().cause is Cause.HUNG_UP_THERE

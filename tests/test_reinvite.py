@@ -327,3 +327,19 @@ def test_a_call_with_thousands_of_requests_takes_no_more_memory() -> None:
     assert alice.sent.count("ACK") == 200
     assert len(alice.core._context.owners) < 40
     assert len(alice.core._context.transactions) < 3
+
+
+def test_an_ack_that_comes_after_the_end_is_no_news() -> None:
+    pair, left, right = pair_of_sessions()
+    left_id, right_id = established_call(pair)
+    left.core.reinvite(left_id, HELD, pair.now)
+    pair.run()
+    right.core.accept_reinvite(right_id, ANSWER, pair.now)
+    pair.drops = lambda message: isinstance(message, Request) and message.method == "ACK"
+    pair.run()
+    ack = parse(left.frames[-1])
+    left.core.hangup(left_id, pair.now)
+    pair.run()
+    assert isinstance(right.events[-1], SessionEnded)
+    right.core.receive(ack, pair.now)
+    assert not any(isinstance(effect, ReinviteConfirmed) for effect in right.core.effects())

@@ -54,7 +54,8 @@ class Anchors:
             self._again.pop(record.call_id, None)
         elif record.offered_by == "":
             self._changes.replace(record, now)  # what was under way when the process died is over
-        elif event.status == 491 or 500 <= event.status < 600:
+        elif event.status in (487, 491) or 500 <= event.status < 600:
+            # 487 is what a re-INVITE gets when the call ends, of which nobody has told us yet.
             self._ask_again(event, record, now)
         else:
             self._lose(record, f"the far end does not take its new sound: {event.status} {event.reason}", now)

@@ -137,6 +137,7 @@ class Renegotiation:
         if self._incoming is not None:
             key, request = self._take_incoming()
             self._context.respond(key, request, 487, now)
+        self._answer = None  # its ACK may still come, and is no news
 
     def disconnected(self) -> None:
         """Take that the connection is gone: nothing is under way any more, and the session goes on."""
