@@ -26,6 +26,7 @@ from shared.messages import (
     Detach,
     Done,
     HostAttach,
+    KeysPressed,
     MediaChanged,
     MediaDone,
     Problem,
@@ -249,6 +250,8 @@ class RealAgent:
                 self._input(partial(self._core.media_changed, message))
             case QualityChanged():
                 self._input(partial(self._core.quality_changed, message))
+            case KeysPressed():
+                self._input(partial(self._core.keys_pressed, message))
             case Resync():
                 self._settle()  # a version is one state, whichever way it is sent
                 if self._may_act():

@@ -27,7 +27,7 @@ from shared.conference import Conference, ConferenceService
 from shared.errors import ActionRefused, OutcomeUnknown
 from shared.messages import Call as CallView
 from shared.messages import Registration, Snapshot, Version, Window
-from shared.phone import CallEvent, Phone, PhoneEvent
+from shared.phone import CallEvent, KeyEvent, Phone, PhoneEvent
 from shared.sound import Levels, Loudness, Recording, Sound
 
 from .node import join
@@ -69,10 +69,10 @@ class _LineThread:
         finally:
             self._waiting.discard(future)
 
-    def handle(self, event: str, handler: Callable[..., object], subject: object) -> None:
-        """Call ``handler(subject)`` after all handlers before it."""
+    def handle(self, event: str, handler: Callable[..., object], subjects: Sequence[object]) -> None:
+        """Call ``handler(*subjects)`` after all handlers before it."""
         if not self._is_closed:
-            self._handlers.submit(self._call, event, handler, subject)
+            self._handlers.submit(self._call, event, handler, subjects)
 
     def close(self) -> None:
         """End both threads; whoever still waits is told that nobody can know."""
@@ -85,9 +85,9 @@ class _LineThread:
         self._loop.close()
 
     @staticmethod
-    def _call(event: str, handler: Callable[..., object], subject: object) -> None:
+    def _call(event: str, handler: Callable[..., object], subjects: Sequence[object]) -> None:
         try:
-            handler(subject)
+            handler(*subjects)
         except Exception:
             log.exception("handler.failed", on=event)
 
@@ -335,6 +335,8 @@ class BlockingPhone:
     @overload
     def on(self, event: CallEvent, handler: Callable[[BlockingCall], object]) -> None: ...
     @overload
+    def on(self, event: KeyEvent, handler: Callable[[BlockingCall, str], object]) -> None: ...
+    @overload
     def on(self, event: PhoneEvent, handler: Callable[[Snapshot], object]) -> None: ...
     def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler`` at each ``event``, on the handlers' thread; see :meth:`shared.phone.Phone.on`.
@@ -342,13 +344,13 @@ class BlockingPhone:
         A toolkit that belongs to its own thread is told from there by its own means, as Tk by ``after``.
         """
 
-        def pass_on(subject: object) -> None:
-            face = BlockingCall(self._line, subject) if isinstance(subject, Call) else subject
-            self._line.handle(event, handler, face)
+        def pass_on(*subjects: object) -> None:
+            faces = [BlockingCall(self._line, one) if isinstance(one, Call) else one for one in subjects]
+            self._line.handle(event, handler, faces)
 
         self._line.run(self._listen(event, pass_on))
 
-    async def _listen(self, event: Any, handler: Callable[[object], None]) -> None:
+    async def _listen(self, event: Any, handler: Callable[..., None]) -> None:
         self._subject.on(event, handler)
 
 

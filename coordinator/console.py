@@ -46,6 +46,7 @@ class Console:
         for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
             phone.on(event, self._call_printer(event))
         phone.on("quality_changed", self._quality)
+        phone.on("key_pressed", self._key)
         phone.on("leader_changed", self._leader)
         phone.on("registration_changed", self._registration)
         phone.on("staleness_changed", self._staleness)
@@ -86,6 +87,10 @@ class Console:
     def _quality(self, call: Call) -> None:
         if self._as_json and call.quality is not None:  # people ask for it with "show"
             self.say("quality", "", call_id=call.call_id, quality=msgspec.to_builtins(call.quality))
+
+    def _key(self, call: Call, key: str) -> None:
+        about = f"{call.call_id[:4]} {call.direction} {call.remote_number}"
+        self.say("key", f"{about}: pressed {key}", call_id=call.call_id, key=key)
 
     def _leader(self, snapshot: Snapshot) -> None:
         text = f"epoch {snapshot.version.epoch}: this window is the {self._phone.role} phone"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agents.media.base import MediaSession, Sink, Source, StateCallback
+from agents.media.base import MediaSession, Sink, Source, StateCallback, ToneCallback
 from agents.media.devices import list_devices
 from agents.media.echo import make_canceller
 from agents.media.files import NullSink, Silence
@@ -200,7 +200,7 @@ class WindowSound:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _open_session(self, call_id: str, on_state: StateCallback) -> MediaSession:
+    def _open_session(self, call_id: str, on_state: StateCallback, on_tone: ToneCallback) -> MediaSession:
         generation = self._generation
         source = SwitchSource(parse_source(self._manager.microphone())())
         try:
@@ -214,6 +214,7 @@ class WindowSound:
             addresses=self._addresses,
             stun_servers=self._stun_servers,
             on_state=on_state,
+            on_tone=on_tone,
             volume=self._volume,
             canceller=make_canceller(lambda: _delay(source, sink))
             if self._settings.echo_cancellation

@@ -27,6 +27,7 @@ from .replica import (
     CallChanged,
     CallEnded,
     CallMeasured,
+    CallPressed,
     Change,
     LeaderChanged,
     RegistrationChanged,
@@ -38,8 +39,9 @@ from .sound import Sound
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 CallEvent = Literal["inbound_call", "outbound_call", "call_changed", "call_ended", "quality_changed"]
+KeyEvent = Literal["key_pressed"]
 PhoneEvent = Literal["leader_changed", "registration_changed", "staleness_changed", "snapshot"]
-EVENTS = (*CallEvent.__args__, *PhoneEvent.__args__)  # type: ignore[attr-defined]
+EVENTS = (*CallEvent.__args__, *KeyEvent.__args__, *PhoneEvent.__args__)  # type: ignore[attr-defined]
 
 _REMEMBER_ENDED = 50
 
@@ -176,11 +178,14 @@ class Phone(Services):
     @overload
     def on(self, event: CallEvent, handler: Callable[[Call], object]) -> None: ...
     @overload
+    def on(self, event: KeyEvent, handler: Callable[[Call, str], object]) -> None: ...
+    @overload
     def on(self, event: PhoneEvent, handler: Callable[[Snapshot], object]) -> None: ...
     def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler``, a function or coroutine function, at each ``event``.
 
         Each window sees a call's ``inbound_call`` or ``outbound_call`` and its ``call_ended`` exactly once.
+        ``key_pressed`` has the call and the key that its far end pressed, wherever the call has its sound.
         A handler that raises is logged; it stops nobody else.
 
         Raises:
@@ -190,7 +195,7 @@ class Phone(Services):
             raise ValueError(f"no event {event!r}; there are {', '.join(self._handlers)}")
         self._handlers[event].append(handler)
 
-    def off(self, event: CallEvent | PhoneEvent, handler: Callable[..., object]) -> None:
+    def off(self, event: CallEvent | KeyEvent | PhoneEvent, handler: Callable[..., object]) -> None:
         """Call ``handler`` no more at ``event``. Harmless if it is not called anyway."""
         self._handlers[event] = [known for known in self._handlers.get(event, ()) if known != handler]
 
@@ -235,6 +240,9 @@ class Phone(Services):
                 if measured is not None:
                     measured.update(view)
                     self._emit("quality_changed", measured)
+            case CallPressed(view, keys) if view.call_id in self._calls:
+                for key in keys:
+                    self._emit("key_pressed", self._calls[view.call_id], key)
             case CallEnded(view) if view.call_id in self._calls:
                 call = self._ended[view.call_id] = self._calls.pop(view.call_id)
                 if len(self._ended) > _REMEMBER_ENDED:
@@ -248,10 +256,10 @@ class Phone(Services):
             case StalenessChanged():
                 self._emit("staleness_changed", self.snapshot)
 
-    def _emit(self, event: str, subject: object) -> None:
+    def _emit(self, event: str, *subjects: object) -> None:
         for handler in self._handlers[event]:
             try:
-                result = handler(subject)
+                result = handler(*subjects)
             except Exception:
                 log.exception("handler.failed", on=event)
                 continue

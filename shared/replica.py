@@ -12,6 +12,8 @@ import msgspec
 from .messages import Call, CallState, Cause, Direction, Snapshot, Version
 
 NOTHING = Version(0, 0)
+#: Ends of calls that are remembered: far more than one leader shows and the next one shows again.
+_REMEMBER_OVER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class CallMeasured:
     """Nothing but the quality of a known call's sound changed."""
 
     call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class CallPressed:
+    """The far end of a known call has pressed ``keys``."""
+
+    call: Call
+    keys: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ Change = (
     CallAdded
     | CallChanged
     | CallMeasured
+    | CallPressed
     | CallEnded
     | LeaderChanged
     | RegistrationChanged
@@ -82,6 +93,8 @@ class Replica:
         self.is_stale = True  # until the first snapshot
         self._stale_after = stale_after
         self._heard_at = now
+        self._live: set[str] = set()  # the calls of which was told that they began
+        self._over: dict[str, None] = {}  # and lately, that they ended
 
     @property
     def version(self) -> Version:
@@ -132,23 +145,45 @@ class Replica:
             changes.extend(self._compare_call(known.pop(call.call_id, None), call, joined=before is None))
         # A call that left the snapshot before its end was seen here: this window slept for longer than
         # ended calls are kept.
-        gone = (call for call in known.values() if not call.state.is_final)
-        return [*changes, *(CallEnded(_vanished(call)) for call in gone)]
+        gone = [call for call in known.values() if call.call_id in self._live]
+        return [*changes, *(self._end(_vanished(call)) for call in gone)]
 
-    @staticmethod
-    def _compare_call(before: Call | None, call: Call, *, joined: bool) -> list[Change]:
+    def _compare_call(self, before: Call | None, call: Call, *, joined: bool) -> list[Change]:
         if before == call:
             return []
-        if before is None:
-            if not call.state.is_final:
-                return [CallAdded(call)]
-            # Began and ended between two snapshots: a window sees both; one that just joined sees neither.
-            return [] if joined else [CallAdded(_as_it_began(call)), CallEnded(call)]
-        if call.state.is_final and not before.state.is_final:
-            return [CallChanged(before, call), CallEnded(call)]
+        is_over = call.call_id in self._over
+        if before is None and is_over:
+            return []  # shown again by a leader that has missed its end, which was told here
+        if before is None or not (is_over or call.call_id in self._live):
+            return self._compare_unknown(before, call, joined=joined)
+        pressed = [] if is_over else _pressed(before.keys.count, call)
+        if call.state.is_final and not is_over:
+            return [CallChanged(before, call), *pressed, self._end(call)]
         if before.quality != call.quality and msgspec.structs.replace(before, quality=call.quality) == call:
             return [CallMeasured(call)]
-        return [CallChanged(before, call)]
+        return [CallChanged(before, call), *pressed]
+
+    def _compare_unknown(self, before: Call | None, call: Call, *, joined: bool) -> list[Change]:
+        if call.state.is_final and (joined or before is not None):
+            return []  # it was over when this window joined
+        self._live.add(call.call_id)
+        pressed = [] if joined else _pressed(0, call)
+        if not call.state.is_final:
+            return [CallAdded(call), *pressed]
+        # Began and ended between two snapshots: a window sees both.
+        return [CallAdded(_as_it_began(call)), *pressed, self._end(call)]
+
+    def _end(self, call: Call) -> CallEnded:
+        self._live.discard(call.call_id)
+        self._over[call.call_id] = None
+        if len(self._over) > _REMEMBER_OVER:
+            del self._over[next(iter(self._over))]
+        return CallEnded(call)
+
+
+def _pressed(before: int, call: Call) -> list[Change]:
+    keys = call.keys.since(before)
+    return [CallPressed(call, keys)] if keys else []
 
 
 def _vanished(call: Call) -> Call:

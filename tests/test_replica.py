@@ -7,6 +7,7 @@ from shared.messages import (
     Call,
     CallState,
     Cause,
+    Keys,
     Quality,
     Registration,
     RegistrationState,
@@ -18,6 +19,7 @@ from shared.replica import (
     CallChanged,
     CallEnded,
     CallMeasured,
+    CallPressed,
     LeaderChanged,
     RegistrationChanged,
     Replica,
@@ -183,3 +185,58 @@ def test_whatever_is_skipped_repeated_or_reordered_versions_rise_and_events_come
         assert replica.version == newest
     live = [call.call_id for call in published[-1].calls if not call.state.is_final]
     assert [call_id for call_id in added if call_id not in ended] == live
+
+
+# -- a leader that has missed something
+
+
+def test_a_call_whose_end_was_told_is_not_told_again_by_a_leader_that_has_missed_it() -> None:
+    replica = fresh(a_call())
+    assert of_kind(replica.apply(snapshot(1, 2, a_call(**ENDED)), now=0.1)) == ["CallChanged", "CallEnded"]
+    replica.apply(snapshot(1, 3), now=0.2)
+    again = replica.apply(snapshot(2, 1, a_call(**ENDED), leader="kiosk"), now=0.3)
+    assert of_kind(again) == ["LeaderChanged"]
+    replica.apply(snapshot(3, 1, leader="desk"), now=0.4)
+    live = replica.apply(snapshot(4, 1, a_call(), leader="wall"), now=0.5)
+    assert of_kind(live) == ["LeaderChanged"]
+    assert of_kind(replica.apply(snapshot(4, 2, a_call(**ENDED), leader="wall"), now=0.6)) == ["CallChanged"]
+
+
+def test_a_call_that_was_over_when_a_window_joined_is_told_of_if_the_next_leader_goes_on_with_it() -> None:
+    replica = fresh(a_call(**ENDED))
+    begun = replica.apply(snapshot(2, 1, a_call(), leader="kiosk"), now=0.1)
+    assert of_kind(begun) == ["LeaderChanged", "CallAdded"]
+
+
+def test_the_quality_of_a_call_that_is_over_is_still_told() -> None:
+    replica = fresh(a_call())
+    replica.apply(snapshot(1, 2, a_call(**ENDED)), now=0.1)
+    measured = replica.apply(snapshot(1, 3, a_call(quality=Quality(mos=4.2), **ENDED)), now=0.2)
+    assert of_kind(measured) == ["CallMeasured"]
+
+
+# -- keys
+
+
+def pressed(keys: Keys, **facts: str) -> list[str]:
+    """Return the keys that a window hears of that knew of none and gets a call with these."""
+    replica = fresh(a_call())
+    changes = replica.apply(snapshot(1, 9, a_call(keys=keys, **facts)), now=0.1)
+    return [change.keys for change in changes if isinstance(change, CallPressed)]
+
+
+def test_keys_are_told_once_however_many_snapshots_were_missed() -> None:
+    keys = Keys().after("1", 1).after("23", 2)
+    assert keys == Keys(newest="123", count=3)
+    assert pressed(keys) == ["123"]
+    assert pressed(keys, **ENDED) == ["123"]
+    replica = fresh(a_call(keys=keys))
+    assert of_kind(replica.apply(snapshot(1, 2, a_call(keys=keys, held=True)), now=0.1)) == ["CallChanged"]
+    more = replica.apply(snapshot(1, 3, a_call(keys=keys.after("4", 1), held=True)), now=0.2)
+    assert [change.keys for change in more if isinstance(change, CallPressed)] == ["4"]
+
+
+def test_of_more_keys_than_travel_with_a_call_the_last_ones_are_told() -> None:
+    keys = Keys().after("1234567890" * 4, 40)
+    assert (len(keys.newest), keys.count) == (32, 40)
+    assert pressed(keys) == [("1234567890" * 4)[-32:]]

@@ -14,12 +14,14 @@ import zmq
 
 from agents.bus import ActionClient
 from shared.actor import ActorThread, Inbox, until_cancelled
-from shared.errors import SharedlineError
+from shared.errors import MediaError, SharedlineError
 from shared.messages import (
+    MOST_KEYS,
     ApplyAnswer,
     CloseMedia,
     FromLeader,
     HostAttach,
+    KeysPressed,
     MakeAnswer,
     MakeOffer,
     MediaChanged,
@@ -37,7 +39,7 @@ from .quality import QualityMeter
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-SessionFactory = Callable[[str, base.StateCallback], base.MediaSession]
+SessionFactory = Callable[[str, base.StateCallback, base.ToneCallback], base.MediaSession]
 """Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`."""
 
 _SHOWN = {
@@ -52,8 +54,13 @@ _SHOWN = {
 #: Seconds between two looks at a call's counters, and how many of them pass between two words about it.
 _SAMPLE_TIME = 1.0
 _SAMPLES_TOLD = 5
+#: Seconds between two words about keys, however fast the far end presses them.
+_KEYS_TIME = 0.05
 #: Seconds that sound which is ending already has to end when its process leaves.
 _ENDING_TIME = 2.0
+
+
+_NO_SOUND = "this call has no sound here"
 
 
 class MediaHost:
@@ -128,6 +135,7 @@ class MediaHost:
         self._attach()
         for call_id, sound in self._calls.items():
             self._report(call_id, sound.state)
+            self._tell_keys(call_id, sound.keys)
 
     def _attach(self) -> None:
         if self._beat is not None:
@@ -140,18 +148,31 @@ class MediaHost:
         if not isinstance(command, MediaCommand) or command.epoch != self._epoch:
             return
         sound = self._calls.get(command.call_id)
-        if sound is None:
-            if isinstance(command, CloseMedia):
-                return
-            sound = self._calls[command.call_id] = self._new_sound(command.call_id)
-            self._sampling = self._sampling or self._sample_later()
         if isinstance(command, CloseMedia):
-            del self._calls[command.call_id]
-            ending = asyncio.create_task(self._end(command.call_id, sound), name=f"ending-{command.call_id}")
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-        else:
+            if sound is not None:
+                self._end_soon(command.call_id, sound)
+        elif sound is not None:
             sound.post(command)
+        elif isinstance(command, MakeOffer | MakeAnswer):
+            self._begin(command.call_id).post(command)
+        else:
+            # Only what begins a call's sound may open a microphone.
+            self._done(command, "", _NO_SOUND)
+
+    def _begin(self, call_id: str) -> "_Sound":
+        assert self._open is not None
+        sound = _Sound(
+            call_id, self._open, self._done, partial(self._report, call_id), partial(self._tell_keys, call_id)
+        )
+        self._calls[call_id] = sound
+        self._sampling = self._sampling or self._sample_later()
+        return sound
+
+    def _end_soon(self, call_id: str, sound: "_Sound") -> None:
+        del self._calls[call_id]
+        ending = asyncio.create_task(self._end(call_id, sound), name=f"ending-{call_id}")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _end(self, call_id: str, sound: "_Sound") -> None:
         await sound.finish()
@@ -184,10 +205,6 @@ class MediaHost:
         if self._client is not None:
             self._client.send(QualityChanged(epoch=self._epoch, call_id=call_id, quality=quality))
 
-    def _new_sound(self, call_id: str) -> "_Sound":
-        assert self._open is not None
-        return _Sound(call_id, self._open, self._done, partial(self._report, call_id))
-
     def _done(self, command: MediaCommand, sdp: str, error: str) -> None:
         if self._client is not None and command.epoch == self._epoch:
             self._client.send(
@@ -197,6 +214,50 @@ class MediaHost:
     def _report(self, call_id: str, state: base.MediaState) -> None:
         if self._client is not None:
             self._client.send(MediaChanged(epoch=self._epoch, call_id=call_id, state=_SHOWN[state]))
+
+    def _tell_keys(self, call_id: str, keys: "_Keys") -> None:
+        if self._client is not None and keys.count:
+            self._client.send(
+                KeysPressed(
+                    epoch=self._epoch,
+                    call_id=call_id,
+                    instance=self._instance,
+                    newest=keys.newest,
+                    count=keys.count,
+                )
+            )
+
+
+class _Keys:
+    """What the far end of a call has pressed; told at once, but not more often than the leader can bear."""
+
+    def __init__(self, tell: Callable[["_Keys"], None]) -> None:
+        self.newest, self.count = "", 0
+        self._tell = tell
+        self._told = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def pressed(self, key: str) -> None:
+        """Take a key."""
+        self.newest, self.count = (self.newest + key)[-MOST_KEYS:], self.count + 1
+        if self._timer is None:
+            self._speak()
+
+    def close(self) -> None:
+        """Tell what is left to tell."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tell_news()
+
+    def _speak(self) -> None:
+        is_news = self._tell_news()
+        self._timer = asyncio.get_running_loop().call_later(_KEYS_TIME, self._speak) if is_news else None
+
+    def _tell_news(self) -> bool:
+        is_news, self._told = self.count > self._told, self.count
+        if is_news:
+            self._tell(self)
+        return is_news
 
 
 class _Sound:
@@ -208,8 +269,10 @@ class _Sound:
         open_session: SessionFactory,
         done: Callable[[MediaCommand, str, str], None],
         report: base.StateCallback,
+        tell_keys: Callable[[_Keys], None],
     ) -> None:
         self._open, self._done, self._report = partial(open_session, call_id), done, report
+        self.keys = _Keys(tell_keys)
         self._session: base.MediaSession | None = None
         self._inbox: Inbox[MediaCommand] = Inbox(self._handle, name=f"sound-{call_id}")
         self.state: base.MediaState = "new"
@@ -246,6 +309,7 @@ class _Sound:
                 await self._session.close()
             except Exception:
                 log.exception("media.close_failed")
+        self.keys.close()
 
     async def _handle(self, command: MediaCommand) -> None:
         try:
@@ -262,7 +326,11 @@ class _Sound:
         self._done(command, sdp, "")
 
     async def _do(self, command: MediaCommand) -> str:
-        session = self._session = self._session or self._open(self._changed)
+        if isinstance(command, MakeOffer | MakeAnswer) and self._session is None:
+            self._session = self._open(self._changed, self.keys.pressed)
+        session = self._session
+        if session is None:
+            raise MediaError(_NO_SOUND)
         match command:
             case MakeOffer():
                 return await session.offer(command.like)

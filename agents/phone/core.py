@@ -18,6 +18,7 @@ from shared.errors import ActionRefused
 from shared.messages import (
     Answer,
     Cause,
+    KeysPressed,
     MediaChanged,
     MediaDone,
     MediaState,
@@ -185,6 +186,10 @@ class PhoneCore:
     def quality_changed(self, message: QualityChanged, _now: float) -> None:
         """Note how well a call is heard."""
         self._parts.hosts.measured(message)
+
+    def keys_pressed(self, message: KeysPressed, _now: float) -> None:
+        """Note which keys a media host hears the far end press."""
+        self._parts.tones.heard(message)
 
     # -- the phone service -------------------------------------------------------------------------------
 

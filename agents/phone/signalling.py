@@ -86,6 +86,7 @@ class Signalling:
             case DialogRequestReceived():
                 self._parts.transfers.notified(event, record, now)
                 self._parts.in_call.informed(event, record, now)
+                self._parts.tones.informed(event, record)
             case SessionConfirmed() | ReinviteConfirmed():
                 self._confirmed(event, record, now)
 

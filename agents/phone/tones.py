@@ -1,13 +1,18 @@
-"""[core] Telephone keys: on the media stream (RFC 4733), or by INFO where the far end takes none there."""
+"""[core] Telephone keys: on the media stream (RFC 4733), or by INFO where the far end takes none there.
+
+What the far end presses comes in the same two ways; either is shown to all windows in the call's state.
+"""
 
 import re
 from dataclasses import dataclass
 from functools import partial
 
-from agents.sip.events import DialogRequestDone
+import msgspec
+
+from agents.sip.events import DialogRequestDone, DialogRequestReceived
 from agents.sip.sdp import Sdp
 from shared.errors import ActionRefused, SipError
-from shared.messages import CallState, MediaDone, Request, SendDtmf
+from shared.messages import MOST_KEYS, CallState, KeysPressed, MediaDone, Request, SendDtmf
 
 from .calls import CallRecord
 from .checks import failure_of
@@ -15,6 +20,10 @@ from .hosts import MediaHosts
 from .term import Term
 
 _TONES = re.compile(r"[0-9A-Da-d*#]{1,32}")
+_HEARD = re.compile(rf"[0-9A-D*#]{{1,{MOST_KEYS}}}")
+_SIGNAL = re.compile(r"^Signal\s*=\s*([0-9A-Da-d*#])\s*$", re.MULTILINE | re.IGNORECASE)
+_RELAY = "application/dtmf-relay"
+_MAX_BODY_CHARS = 200
 _DURATION_MS = 160
 
 
@@ -65,8 +74,30 @@ class Tones:
                 del self._under_way[record.call_id]
                 self._term.refuse(one.request, exc, now)
 
+    def heard(self, message: KeysPressed) -> None:
+        """Take what a media host says that the far end has pressed since it has the sound."""
+        record = self._term.calls.find(message.call_id)
+        if record is None or record.view.state.is_final or not _HEARD.fullmatch(message.newest):
+            return
+        before = record.view.keys
+        known = before.host_count if before.host == message.instance else 0
+        if message.count > known:
+            keys = before.after(message.newest, message.count - known)
+            keys = msgspec.structs.replace(keys, host=message.instance, host_count=message.count)
+            self._term.change(record, keys=keys)
+
+    def informed(self, event: DialogRequestReceived, record: CallRecord) -> None:
+        """Take a request in a call: an INFO may be a key."""
+        request = event.request
+        kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+        if request.method != "INFO" or kind != _RELAY or len(request.body) > _MAX_BODY_CHARS:
+            return
+        signal = _SIGNAL.search(request.body)
+        if signal and not record.view.state.is_final:
+            self._term.change(record, keys=record.view.keys.after(signal[1].upper(), 1))
+
     def _send(self, record: CallRecord, tone: str, now: float) -> str:
-        headers = [("Content-Type", "application/dtmf-relay")]
+        headers = [("Content-Type", _RELAY)]
         body = f"Signal={tone}\r\nDuration={_DURATION_MS}\r\n"
         return self._term.user_agent.request_in_dialog(
             record.session_id, "INFO", now, headers=headers, body=body

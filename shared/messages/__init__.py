@@ -54,6 +54,7 @@ from .envelopes import (
     Done,
     FromLeader,
     HostAttach,
+    KeysPressed,
     MakeAnswer,
     MakeOffer,
     MediaChanged,
@@ -69,11 +70,13 @@ from .envelopes import (
     ToLeader,
 )
 from .state import (
+    MOST_KEYS,
     Call,
     CallState,
     Cause,
     Direction,
     Flipped,
+    Keys,
     MediaState,
     Outcome,
     Parked,
@@ -90,6 +93,7 @@ from .state import (
 
 __all__ = [
     "MAX_FRAME_BYTES",
+    "MOST_KEYS",
     "Action",
     "Answer",
     "ApplyAnswer",
@@ -111,6 +115,8 @@ __all__ = [
     "Hangup",
     "Hold",
     "HostAttach",
+    "Keys",
+    "KeysPressed",
     "MakeAnswer",
     "MakeOffer",
     "MediaChanged",

@@ -82,7 +82,22 @@ class QualityChanged(Wire, tag="quality_changed", frozen=True, kw_only=True):
     quality: Quality
 
 
-ToLeader = Request | Attach | Detach | Resync | HostAttach | MediaDone | MediaChanged | QualityChanged
+class KeysPressed(Wire, tag="keys_pressed", frozen=True, kw_only=True):
+    """What the far end has pressed since the sound of this call is at this host: all of it, told again.
+
+    ``newest`` are the last 32 of ``count`` keys, so that a leader that missed a word misses no key.
+    """
+
+    epoch: int
+    call_id: str
+    instance: str
+    newest: str
+    count: int
+
+
+ToLeader = (
+    Request | Attach | Detach | Resync | HostAttach | MediaDone | MediaChanged | QualityChanged | KeysPressed
+)
 
 
 class Done(Wire, tag="done", frozen=True, kw_only=True, omit_defaults=True):

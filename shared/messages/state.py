@@ -123,6 +123,31 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mos: float | None = None
 
 
+class Keys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the far end of a call has pressed: ``newest`` are the last 32 of ``count`` keys.
+
+    ``host_count`` of them were heard on the media stream by ``host``, the instance that has the sound now.
+    """
+
+    newest: str = ""
+    count: int = 0
+    host: str = ""
+    host_count: int = 0
+
+    def after(self, newest: str, count: int) -> "Keys":
+        """Return them with ``count`` keys more, of which ``newest`` are the last ones."""
+        known = (self.newest + newest[-count:])[-MOST_KEYS:] if count > 0 else self.newest
+        return msgspec.structs.replace(self, newest=known, count=self.count + max(count, 0))
+
+    def since(self, before: int) -> str:
+        """Return what was pressed after the first ``before`` keys, the last 32 at most."""
+        return self.newest[-(self.count - before) :] if self.count > before else ""
+
+
+#: Keys that travel with a call.
+MOST_KEYS = 32
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call as every window shows it. Times are Unix seconds."""
 
@@ -136,6 +161,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     media_host: str = ""  # instance id of the process whose microphone and speaker the call uses
     media: MediaState = MediaState.NONE
     quality: Quality | None = None  # changes at most every few seconds
+    keys: Keys = Keys()
     transfer_of: str = ""  # the held call that this one consults about
     held: bool = False
     held_by_remote: bool = False

@@ -122,6 +122,25 @@ def test_keys_of_a_dummy_reach_the_far_end(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+def test_keys_of_the_far_end_are_heard_in_every_window_whichever_has_the_sound(tmp_path: Path) -> None:
+    async def story(place: Office) -> None:
+        caller = await place.window("101")
+        windows = [await place.window("102"), await place.window("102", "second")]
+        heard: list[asyncio.Queue[str]] = [asyncio.Queue(), asyncio.Queue()]
+        windows[0].on("key_pressed", lambda _call, key: heard[0].put_nowait(key))
+        windows[1].on("key_pressed", lambda _call, key: heard[1].put_nowait(key))
+        outgoing = await caller.dial("102")
+        await (await ringing(windows[1])).answer()
+        async with asyncio.timeout(WITHIN):
+            await outgoing.connected()
+            await outgoing.send_dtmf("4#")
+            assert [[await keys.get() for _ in "4#"] for keys in heard] == [["4", "#"], ["4", "#"]]
+        await outgoing.hangup()
+        assert all(keys.empty() for keys in heard)
+
+    tell(tmp_path, story)
+
+
 def test_a_mute_is_shown_in_every_window(tmp_path: Path) -> None:
     async def story(place: Office) -> None:
         real, dummy, _ = await talking(place)

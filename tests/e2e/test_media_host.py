@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -9,7 +10,17 @@ import zmq
 from agents.bus import ActionServer
 from agents.media.host import MediaHost
 from agents.media.quality import Counts
-from shared.messages import CloseMedia, HostAttach, MediaDone, PlayDtmf, ToLeader
+from shared.messages import (
+    MOST_KEYS,
+    CloseMedia,
+    HostAttach,
+    KeysPressed,
+    MakeOffer,
+    MediaDone,
+    PlayDtmf,
+    ShapeMedia,
+    ToLeader,
+)
 
 
 class SlowSession:
@@ -19,6 +30,9 @@ class SlowSession:
         self.may_play = asyncio.Event()
         self.is_closed = False
         self.counts = Counts()
+
+    async def offer(self, like: str) -> str:
+        return "an offer"
 
     async def dtmf(self, tones: str) -> None:
         await self.may_play.wait()
@@ -35,12 +49,14 @@ class Leader:
         self.heard: list[ToLeader] = []
         self.sessions: list[SlowSession] = []
         self._peer, self._news = b"", asyncio.Event()
+        self._endpoint = endpoint
         self._server = ActionServer(context, endpoint, self._received)
         self.host = MediaHost(context, "desk", lambda: self._open, beat_every=0.05)
         self.host.follow(1, endpoint)
 
-    def _open(self, _call_id: str, _report: Any) -> Any:
+    def _open(self, _call_id: str, _report: Any, press: Callable[[str], None]) -> Any:
         self.sessions.append(SlowSession())
+        self.press = press
         return self.sessions[-1]
 
     def _received(self, peer: bytes, message: ToLeader) -> None:
@@ -54,8 +70,20 @@ class Leader:
             await self._news.wait()
         return found
 
+    async def begin(self) -> None:
+        self._server.send(self._peer, MakeOffer(epoch=1, command_id="begin", call_id="call"))
+        await self.count(MediaDone, 1)
+
+    def follow(self, epoch: int) -> None:
+        """Lead again, as the next leader would from here."""
+        self.host.follow(epoch, self._endpoint)
+
     def play(self, number: int = 0) -> None:
         self._server.send(self._peer, PlayDtmf(epoch=1, command_id=f"c{number}", call_id="call", tones="1"))
+
+    def shape(self) -> None:
+        command = ShapeMedia(epoch=1, command_id="shape", call_id="call", muted=False, held=False)
+        self._server.send(self._peer, command)
 
     def end(self) -> None:
         self._server.send(self._peer, CloseMedia(epoch=1, command_id="end", call_id="call"))
@@ -70,9 +98,10 @@ def test_a_host_repeats_that_it_is_here_and_answers_every_command_however_many_c
             leader = Leader(context, f"ipc://{directory}/actions")
             async with asyncio.timeout(10):
                 await leader.count(HostAttach, 3)
+                await leader.begin()
                 for number in range(200):
                     leader.play(number)
-                refused = await leader.count(MediaDone, 100)
+                _, *refused = await leader.count(MediaDone, 100)
                 assert {done.error for done in refused} == {"too much is asked of this call's sound at once"}
                 await leader.host.close()
             assert leader.sessions[0].is_closed
@@ -87,6 +116,7 @@ def test_sound_that_is_ending_when_its_process_leaves_is_ended() -> None:
             leader = Leader(context, f"ipc://{directory}/actions")
             async with asyncio.timeout(10):
                 await leader.count(HostAttach, 1)
+                await leader.begin()
                 leader.play()
                 await leader.count(HostAttach, 5)
                 leader.end()
@@ -95,6 +125,46 @@ def test_sound_that_is_ending_when_its_process_leaves_is_ended() -> None:
                 leader.sessions[0].may_play.set()
                 await leader.host.close()
             assert leader.sessions[0].is_closed
+            leader.close()
+
+    asyncio.run(main())
+
+
+def test_keys_of_the_far_end_are_told_soon_all_of_them_and_again_to_the_next_leader() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
+            leader = Leader(context, f"ipc://{directory}/actions")
+            async with asyncio.timeout(10):
+                await leader.count(HostAttach, 1)
+                await leader.begin()
+                leader.press("7")
+                [first] = await leader.count(KeysPressed, 1)
+                assert (first.call_id, first.instance, first.newest, first.count) == ("call", "desk", "7", 1)
+                for _ in range(100):  # faster than any hand
+                    leader.press("*")
+                _, second = await leader.count(KeysPressed, 2)
+                assert (second.newest, second.count) == ("*" * MOST_KEYS, 101)
+                leader.follow(2)
+                third = (await leader.count(KeysPressed, 3))[-1]
+                assert (third.epoch, third.newest, third.count) == (2, second.newest, second.count)
+                await leader.host.close()
+            leader.close()
+
+    asyncio.run(main())
+
+
+def test_nothing_but_the_beginning_of_a_call_opens_a_microphone() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
+            leader = Leader(context, f"ipc://{directory}/actions")
+            async with asyncio.timeout(10):
+                await leader.count(HostAttach, 1)
+                leader.shape()
+                leader.play()
+                refused = await leader.count(MediaDone, 2)
+                assert {done.error for done in refused} == {"this call has no sound here"}
+                assert leader.sessions == []
+                await leader.host.close()
             leader.close()
 
     asyncio.run(main())
