@@ -20,7 +20,7 @@ async def _answers(stage: Stage, phone: Phone) -> Row:
     for _ in range(stage.rounds(30)):
         robot = await stage.control.call("101", caller=ANSWERED_CALLER)
         (pressed,) = await stage.crew.reports(lambda report: report.event == "answered")
-        (answer, *_) = stage.effects(pressed.began, _is_answer)
+        answer = await stage.effect(pressed.began, _is_answer)
         times.append(answer.boottime - pressed.began)
         await stage.control.hang_up(robot.id)
         await soon(phone, lambda: not phone.calls)

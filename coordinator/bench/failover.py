@@ -61,7 +61,7 @@ async def _kill_leader(stage: Stage, phone: Phone, crowd: int, figures: _Figures
     shown = await stage.crew.reports(lambda report: report.epoch > epoch, crowd)
     figures.synced.append(max(report.at for report in shown) - killed)
     await soon(phone, lambda: phone.version.epoch > epoch and is_registered(phone))
-    (registered, *_) = stage.effects(killed, _is_registration)
+    registered = await stage.effect(killed, _is_registration)
     figures.registered.append(registered.boottime - killed)
     await settled(phone, crowd + _OTHERS)
 

@@ -77,10 +77,18 @@ class Stage:
         ) as phone:
             yield phone
 
-    def effects(self, since: float, condition: Callable[[Entry], bool]) -> list[Entry]:
-        """Return the ledger's entries from ``since`` (CLOCK_BOOTTIME) on for which ``condition`` holds."""
-        entries = read_ledger(self.directory / "ledger.ndjson")
-        return [entry for entry in entries if entry.boottime >= since and condition(entry)]
+    async def effect(self, since: float, condition: Callable[[Entry], bool]) -> Entry:
+        """Return the ledger's first entry from ``since`` (CLOCK_BOOTTIME) on for which ``condition`` holds.
+
+        Waits until it is there; raises :exc:`TimeoutError` if it is not within :data:`PATIENCE`.
+        """
+        ledger = self.directory / "ledger.ndjson"
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for entry in read_ledger(ledger):
+                    if entry.boottime >= since and condition(entry):
+                        return entry
+                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

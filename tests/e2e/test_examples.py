@@ -3,8 +3,13 @@
 import asyncio
 import os
 import re
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from agents.pbx.client import ControlClient
 from coordinator.supervisor import Supervisor
@@ -13,14 +18,25 @@ PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Return an empty directory with a short name: the path of a socket may have 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="sl-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def directories(place: Path) -> dict[str, str]:
+    """Return the environment in which a group keeps its files in ``place``."""
+    return {
+        "SHAREDLINE_RUNTIME_DIR": str(place / "run"),
+        "SHAREDLINE_STATE_DIR": str(place / "state"),
+    }
+
+
 async def start_example(name: str, directory: Path, *arguments: str) -> asyncio.subprocess.Process:
     """Start an example in ``directory``, where the service's files are, too."""
-    environ = {
-        "PYTHONPATH": str(PROJECT),
-        "PYTHONUNBUFFERED": "1",
-        "SHAREDLINE_RUNTIME_DIR": str(directory / "run"),
-        "SHAREDLINE_STATE_DIR": str(directory / "state"),
-    }
+    environ = {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", **directories(directory)}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         str(EXAMPLES / name),
@@ -48,18 +64,18 @@ def ledger(directory: Path) -> str:
     return (directory / "service" / "ledger.ndjson").read_text()
 
 
-def test_eight_lines_call_hold_consult_and_connect_two_robots(tmp_path: Path) -> None:
+def test_eight_lines_call_hold_consult_and_connect_two_robots(place: Path) -> None:
     async def story() -> None:
         async with Supervisor() as supervisor:
-            await supervisor.start_simulator(str(tmp_path / "service"))
-            program = await start_example("eight_lines.py", tmp_path)
+            await supervisor.start_simulator(str(place / "service"))
+            program = await start_example("eight_lines.py", place)
             output, errors = await asyncio.wait_for(program.communicate(), 40)
             assert program.returncode == 0, errors.decode()
             assert "transferred" not in errors.decode()
             assert re.search(r"Version\(epoch=1, sequence=\d+\)", output.decode())
 
     asyncio.run(story())
-    assert '"REFER"' in ledger(tmp_path)
+    assert '"REFER"' in ledger(place)
 
 
 def test_readme_shows_the_program_that_is_run_here() -> None:
@@ -76,20 +92,19 @@ def test_readme_shows_the_program_that_is_run_here() -> None:
     assert lines[7].removesuffix(" ...") in program
 
 
-def test_of_two_kiosks_exactly_one_answers(tmp_path: Path) -> None:
+def test_of_two_kiosks_exactly_one_answers(place: Path) -> None:
     async def story() -> None:
         async with Supervisor() as supervisor:
-            await supervisor.start_simulator(str(tmp_path / "service"))
+            await supervisor.start_simulator(str(place / "service"))
             kiosks = [
-                await start_example("kiosk.py", tmp_path, "service/101.json", name)
+                await start_example("kiosk.py", place, "service/101.json", name)
                 for name in ("north", "south")
             ]
             try:
                 await line_with(kiosks[0], "north is the")
                 await line_with(kiosks[1], "south is the")
-                caller = await supervisor.start_window(
-                    "callers", str(tmp_path / "service/102.json"), "caller"
-                )
+                account = str(place / "service/102.json")
+                caller = await supervisor.start_window("callers", account, "caller", **directories(place))
                 await caller.wait_for(lambda line: line.get("state") == "registered")
                 assert (await caller.do("call 101"))["event"] == "done"
                 said = await asyncio.gather(*(line_with(kiosk, ": ") for kiosk in kiosks))
@@ -103,18 +118,14 @@ def test_of_two_kiosks_exactly_one_answers(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_the_wallboard_shows_the_calls_of_others_without_leading(tmp_path: Path) -> None:
+def test_the_wallboard_shows_the_calls_of_others_without_leading(place: Path) -> None:
     async def story() -> None:
         async with Supervisor() as supervisor:
-            await supervisor.start_simulator(str(tmp_path / "service"))
-            board = await start_example("wallboard.py", tmp_path)
+            await supervisor.start_simulator(str(place / "service"))
+            board = await start_example("wallboard.py", place)
             try:
-                environ = {
-                    "SHAREDLINE_RUNTIME_DIR": str(tmp_path / "run"),
-                    "SHAREDLINE_STATE_DIR": str(tmp_path / "state"),
-                }
-                account = str(tmp_path / "service/101.json")
-                window = await supervisor.start_window("front-desk", account, "desk", **environ)
+                account = str(place / "service/101.json")
+                window = await supervisor.start_window("front-desk", account, "desk", **directories(place))
                 await window.wait_for(lambda line: line.get("state") == "registered")
                 assert (await window.do("call 199"))["event"] == "done"
                 await line_with(board, "199 answered")
@@ -127,17 +138,15 @@ def test_the_wallboard_shows_the_calls_of_others_without_leading(tmp_path: Path)
     asyncio.run(story())
 
 
-def test_the_script_without_an_event_loop_plays_a_recording_until_the_far_end_hangs_up(
-    tmp_path: Path,
-) -> None:
+def test_the_script_without_an_event_loop_plays_a_recording_until_the_far_end_hangs_up(place: Path) -> None:
     greeting = PROJECT / "agents" / "media" / "sounds" / "greeting.wav"
 
     async def story() -> None:
         async with Supervisor() as supervisor:
-            await supervisor.start_simulator(str(tmp_path / "service"))
-            script = await start_example("script.py", tmp_path, "service/101.json", "199", str(greeting))
+            await supervisor.start_simulator(str(place / "service"))
+            script = await start_example("script.py", place, "service/101.json", "199", str(greeting))
             await line_with(script, "199 answered")
-            async with ControlClient.from_directory(tmp_path / "service") as control:
+            async with ControlClient.from_directory(place / "service") as control:
                 [robot] = await control.robots()
                 await control.hang_up(robot.id)
             await line_with(script, "over: hung_up_there")
@@ -146,11 +155,11 @@ def test_the_script_without_an_event_loop_plays_a_recording_until_the_far_end_ha
     asyncio.run(story())
 
 
-def test_a_conference_is_made_and_robots_are_invited(tmp_path: Path) -> None:
+def test_a_conference_is_made_and_robots_are_invited(place: Path) -> None:
     async def story() -> None:
         async with Supervisor() as supervisor:
-            await supervisor.start_simulator(str(tmp_path / "service"), "--rest", "0")
-            program = await start_example("conference.py", tmp_path)
+            await supervisor.start_simulator(str(place / "service"), "--rest", "0")
+            program = await start_example("conference.py", place)
             output, errors = await asyncio.wait_for(program.communicate(), 60)
             assert program.returncode == 0, errors.decode()
             assert output.decode().splitlines() == [
@@ -160,4 +169,4 @@ def test_a_conference_is_made_and_robots_are_invited(tmp_path: Path) -> None:
             ]
 
     asyncio.run(story())
-    assert ledger(tmp_path).count('"CONFERENCE_JOINED"') == 3
+    assert ledger(place).count('"CONFERENCE_JOINED"') == 3
