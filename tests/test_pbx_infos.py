@@ -71,7 +71,7 @@ def test_each_parked_end_has_a_place_of_its_own_until_it_is_taken_or_hangs_up() 
 
     lot: Any = call.switch.transfers.lot
     assert lot.take("801") is None
-    assert lot.take("*801") is first
+    assert lot.take("*801").leg is first
     assert lot.take("*801") is None
     call.far.ends.ended(call.far, "hung up")
     assert lot.take("*802") is None

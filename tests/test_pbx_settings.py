@@ -44,6 +44,8 @@ def test_a_bad_extension_is_refused_with_an_example(text: str) -> None:
         ({"media_addresses": ()}, "no media address"),
         ({"media_addresses": ("127.0.0.1", "192.0.2.77")}, "bad media address '192.0.2.77'"),
         ({"media_addresses": ("localhost",)}, "bad media address 'localhost'"),
+        ({"max_strangers": 0}, "bad max_strangers: 0 is not a number from 1 on"),
+        ({"conference_size": 0}, "bad conference_size: 0 is not a number from 1 on"),
         ({"domain": "two words"}, "bad domain"),
         ({"domain": "a..b"}, "bad domain"),
         ({"domain": 'quo"te'}, "bad domain"),

@@ -8,25 +8,21 @@ together: the first that answers has the call, the others are told.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents.sip.message import Request
 from agents.sip.ringcentral import AgentMessage
 
 from . import infos
-from .dialect import Caller, CallName
+from .conversation import Conversation
 from .legs import Leg
 from .media.recorder import Recording
-from .media.room import Party, Role, Room
 from .media.tones import ringback
 from .messages import DECLINED, obey, take_message, tell_all_taken
 from .pace import Cancel
 from .phone_leg import ANSWERED_ELSEWHERE, FLOW_FAILED, PhoneLeg
 from .phones import Phone
 from .robots import Robot
-from .seats import Seats, anchor
-from .service_leg import ServiceLeg
-from .switch import Switch
 from .views import CallView
 
 if TYPE_CHECKING:
@@ -34,25 +30,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class Call(Conversation):
     """One call. See :class:`~agents.pbx.legs.Ends` for what its legs tell it."""
 
-    switch: Switch
-    call: str
-    name: CallName
-    caller: Leg
-    who: Caller
-    callees: list[Leg] = field(default_factory=list)
-    far: Leg | None = None
-    """The callee's leg that answered."""
-
     extension: str | None = None
-    seats: Seats = field(default_factory=Seats)
-    """Where its ends talk, as far as their sound passes the service."""
+    """Whose phones ring."""
 
     _lost: set[str] = field(default_factory=set)
     _status: tuple[int, str] = (480, "")
-    _over: bool = False
     transfer: "Transfer | None" = None
     """What is being done about a REFER in it."""
 
@@ -63,7 +48,6 @@ class Call:
     """The one that is being made."""
 
     _is_caller_answered: bool = False
-    _released: set[str] = field(default_factory=set)
     _followers: list[Callable[[], None]] = field(default_factory=list)
     _timers: list[Cancel] = field(default_factory=list)
 
@@ -147,22 +131,6 @@ class Call:
         if status >= 600 or not (self.callees or self._lost):
             self.refuse(*self._status)
 
-    def sounds(self, leg: Leg) -> None:
-        """Let the ends hear what is to be heard now."""
-        if leg.party is not None:
-            self.seats.room.hold(leg.party, leg.holds)
-        if self.far is not None:
-            self.far.partner_is(self.caller.media_state, holds=self.caller.holds)
-            self.caller.partner_is(self.far.media_state, holds=self.far.holds)
-
-    def pressed(self, leg: Leg, key: str) -> None:
-        """Pass a key on."""
-        other = self.other(leg)
-        if isinstance(other, ServiceLeg):
-            other.press(key)
-        if leg.party is not None:
-            self.seats.room.pressed(leg.party, key)
-
     def referred(self, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Have the transfer made."""
         self.switch.transfers.referred(self, leg, request, answer)
@@ -232,70 +200,9 @@ class Call:
 
     # -- transfers
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended."""
-        return self._over
-
-    def other(self, leg: Leg) -> Leg | None:
-        """Return who talks with ``leg``; None before the answer, after the end, or if it was transferred."""
-        if self.far is None or self._over or self._released:
-            return None
-        return self.far if leg is self.caller else self.caller
-
-    def beyond(self, leg: Leg) -> Leg | None:
-        """Return :meth:`other`, if it is somebody who could as well talk with someone else."""
-        other = self.other(leg)
-        return None if isinstance(other, ServiceLeg) else other
-
-    def party(self, leg: Leg) -> Caller:
-        """Return whom others see when ``leg`` calls them."""
-        return self.who if leg is self.caller else Caller(leg.number, "")
-
-    async def anchor(self) -> None:
-        """Have the sound of both ends pass the service from now on; see :func:`~agents.pbx.seats.anchor`."""
-        await anchor(self.caller, self.far)
-        if not self._over:
-            self.seat(self.caller, self.far)
-
-    def seat(self, *legs: Leg | None) -> None:
-        """Let ends, as far as their sound passes the service, talk in the call's room."""
-        for leg in legs:
-            if leg is not None:
-                self.seats.sit(leg)
-                self.sounds(leg)
-
-    def enter(self, room: Room, role: Role = "talks", *, agent: Party | None = None) -> None:
-        """Let the caller talk in a room that others share; the call's own is empty then."""
-        self.seats.move(self.caller, room, role, agent=agent)
-        self.sounds(self.caller)
-
-    def release(self, leg: Leg) -> None:
-        """Let an end go, which talks in another call from now on; the rest is to be hung up."""
-        self._released.add(leg.name)
-        self.seats.rise(leg)
-
-    def replace(self, old: Leg, new: Leg, reason: str) -> None:
-        """Put an end that is connected in the place of another one, which is hung up."""
-        self.seats.rise(old)
-        if old is self.caller:
-            self.caller = new
-        else:
-            self.far, self.callees = new, [new]
-        self._adopt(new)
-        self.seat(new)
-        self._record("LEG_REPLACED", leg=new.name, reason=reason)
-        old.end(reason)
-
     def when_over(self, then: Callable[[], None]) -> None:
         """Do ``then`` when it has ended."""
         self._followers.append(then)
-
-    def take_caller(self, leg: Leg) -> None:
-        """Put a leg, that is connected already, in the caller's place."""
-        self.caller = leg
-        self._adopt(leg)
-        self.seat(leg)
 
     def join(self, far: Leg) -> None:
         """Begin as a call of two ends that are connected already."""
@@ -393,6 +300,3 @@ class Call:
         timers, self._timers = self._timers, []
         for cancel in timers:
             cancel()
-
-    def _record(self, event: str, **facts: Any) -> None:
-        self.switch.ledger.record(event, call=self.call, **facts)

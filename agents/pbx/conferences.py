@@ -20,6 +20,7 @@ from .dialect import CallName
 from .legs import Leg
 from .media.room import Room
 from .phone_leg import PhoneLeg
+from .roster import Roster
 from .service_leg import ServiceLeg
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 PREFIX = "conf_"
 _MOST_CONFERENCES = 1000
-_MOST_PARTIES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +65,25 @@ class Conference:
         ]
 
 
-class Conferences:
+class Conferences(Roster[Conference]):
     """All conferences of one service, by session id. Use it on the service's event loop."""
 
     def __init__(self, service: "Simulator") -> None:
-        self._service = service
-        self._all: dict[str, Conference] = {}
+        super().__init__("conference")
+        self._service, self._most_parties = service, service.settings.conference_size
 
     def create(self, owner: str = "") -> Conference:
-        """Make a conference for an extension.
+        """Make a conference for an extension. The oldest that nobody has joined makes room, if need be.
 
         Raises:
-            ActionRefused: There are too many.
+            ActionRefused: There are too many in which people talk.
         """
-        if len(self._all) >= _MOST_CONFERENCES:
-            raise ActionRefused("wrong_state", f"there are {_MOST_CONFERENCES} conferences; end one first")
+        if len(self) >= _MOST_CONFERENCES:
+            self._make_room()
         conference = Conference(CallName(self._service.new_id()), PREFIX + secrets.token_hex(12), owner)
-        self._all[conference.session_id] = conference
+        self.add(conference.session_id, conference)
         self._record("CONFERENCE_CREATED", conference, extension=owner or None)
         return conference
-
-    def all(self) -> list[Conference]:
-        """Return them, oldest first."""
-        return list(self._all.values())
-
-    def get(self, session_id: str) -> Conference:
-        """Return one.
-
-        Raises:
-            ActionRefused: There is none of that session id.
-        """
-        if session_id not in self._all:
-            raise ActionRefused("no_such_call", f"there is no conference {session_id!r}")
-        return self._all[session_id]
 
     def end(self, session_id: str) -> None:
         """Hang up on all parties of a conference.
@@ -127,6 +113,7 @@ class Conferences:
         await call.anchor()
         if call.is_over or conference.is_over:
             raise ActionRefused("wrong_state", "the call or the conference has ended")
+        self._check_room_in(conference)
         call.release(moved)
         new = self._service.make_call(moved, call.party(moved), conference.name)
         new.join(self._leg(conference, new))
@@ -138,21 +125,24 @@ class Conferences:
         """Let a caller in who has dialled a conference's number."""
         if not dialled.startswith(PREFIX):
             return None
-        conference = next((one for one in self._all.values() if one.number == dialled), None)
+        conference = next((one for one in self.all() if one.number == dialled), None)
         if conference is None:
             return lambda: call.refuse(404, "there is no such conference")
-        if len(conference.calls) >= _MOST_PARTIES:
-            return lambda: call.refuse(486, "the conference is full")
         if isinstance(call.caller, PhoneLeg):
-            call.caller.call_id, call.caller.place = conference.name, conference.count + 1
             conference.count += 1
+            call.caller.call_id, call.caller.place = conference.name, conference.count
+        return lambda: self._let_in(conference, call)
 
-        def enter() -> None:
+    def _let_in(self, conference: Conference, call: Call) -> None:
+        """Let a caller in, unless things have changed since it dialled."""
+        if conference.is_over:
+            call.refuse(404, "the conference has ended")
+        elif len(conference.calls) >= self._most_parties:
+            call.refuse(486, "the conference is full")
+        else:
             call.ring(self._leg(conference, call))
             if not call.is_over:
                 self._enter(conference, call)
-
-        return enter
 
     def _leg(self, conference: Conference, call: Call) -> ServiceLeg:
         return ServiceLeg(conference.number, over=lambda: self._left(conference, call))
@@ -179,12 +169,18 @@ class Conferences:
     def _over(self, conference: Conference) -> None:
         if not conference.is_over:
             conference.is_over = True
-            self._all.pop(conference.session_id, None)
+            self.remove(conference.session_id)
             self._record("CONFERENCE_ENDED", conference)
 
+    def _make_room(self) -> None:
+        empty = next((one for one in self.all() if not one.calls), None)
+        if empty is None:
+            raise ActionRefused("wrong_state", f"there are {_MOST_CONFERENCES} conferences; end one first")
+        self._over(empty)
+
     def _check_room_in(self, conference: Conference) -> None:
-        if len(conference.calls) >= _MOST_PARTIES:
-            raise ActionRefused("wrong_state", f"a conference has at most {_MOST_PARTIES} parties")
+        if len(conference.calls) >= self._most_parties:
+            raise ActionRefused("wrong_state", f"a conference has at most {self._most_parties} parties")
 
     def _find(self, session_id: str, party_id: str) -> tuple[Call, Leg]:
         for call in self._service.live_calls():

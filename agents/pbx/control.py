@@ -21,20 +21,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.errors import ActionRefused, SharedlineError
+from shared.errors import ActionRefused, ConfigError, SharedlineError
 from shared.files import write_private
 
 from .fault_orders import AnyOrder, FaultView, Restart, read_order
 from .settings import SimulatorSettings
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
-from .web import HttpPort
+from .web import BadBody, HttpPort, read_body
 from .web import json_answer as _json
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 
-_LONGEST_BODY = 65_536
 _LONGEST_WAIT = 300.0
 
 
@@ -94,20 +93,31 @@ class ControlServer:
     """Listens at once; answers when :meth:`start` has been awaited."""
 
     def __init__(self, settings: SimulatorSettings, service: Controlled) -> None:
-        self._settings, self._service = settings, service
+        self._service = service
         self._token = secrets.token_urlsafe(32)
+        self._file = settings.directory / "control.json"
+        self._is_written = False
         self._http = HttpPort("127.0.0.1", settings.control_port, purpose="control")
         self.port = self._http.port
 
     async def start(self) -> None:
-        """Serve, and write ``control.json``."""
+        """Serve, and write ``control.json``.
+
+        Raises:
+            ConfigError: If the directory cannot be written.
+        """
         file = ControlFile(url=f"http://127.0.0.1:{self.port}", token=self._token)
-        write_private(self._settings.directory / "control.json", msgspec.json.encode(file) + b"\n")
+        try:
+            write_private(self._file, msgspec.json.encode(file) + b"\n")
+        except OSError as exc:
+            raise ConfigError(f"cannot write {self._file}: {exc.strerror or exc}") from exc
+        self._is_written = True
         self._http.start(make_app(self._service, self._token))
 
     async def close(self) -> None:
         """Stop, and remove ``control.json``."""
-        (self._settings.directory / "control.json").unlink(missing_ok=True)
+        if self._is_written:
+            self._file.unlink(missing_ok=True)
         await self._http.close()
 
 
@@ -136,7 +146,7 @@ def make_app(service: Controlled, token: str) -> Starlette:
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
             Middleware(_Bearer, token=token),
         ],
-        exception_handlers={SharedlineError: _refused, Exception: _failed},
+        exception_handlers={SharedlineError: _refused, BadBody: _bad_body, Exception: _failed},
     )
 
 
@@ -176,7 +186,7 @@ class _Api:
         return _json(self._service.faults())
 
     async def set_fault(self, request: Request) -> Response:
-        return _json(self._service.set_fault(read_order(await _body(request))), status=201)
+        return _json(self._service.set_fault(read_order(await read_body(request))), status=201)
 
     async def clear_fault(self, request: Request) -> Response:
         self._service.clear_fault(request.path_params["fault"])
@@ -187,7 +197,7 @@ class _Api:
         return _json({})
 
     async def restart(self, request: Request) -> Response:
-        await self._service.restart(_decode(await _body(request) or b"{}", Restart))
+        await self._service.restart(_decode(await read_body(request) or b"{}", Restart))
         return _json({})
 
     async def calls(self, _request: Request) -> Response:
@@ -206,7 +216,7 @@ class _Api:
         return _json(await self._service.robot_until(name, until, timeout))  # type: ignore[arg-type]  # checked
 
     async def call(self, request: Request) -> Response:
-        order = _decode(await _body(request), RobotCall)
+        order = _decode(await read_body(request), RobotCall)
         return _json({"call": await self._service.robot_call(order)}, status=201)
 
     async def hang_up(self, request: Request) -> Response:
@@ -219,15 +229,6 @@ def _decode(body: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ActionRefused("bad_request", f"the body is no {kind.__name__}: {exc}") from exc
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LONGEST_BODY:
-            raise ActionRefused("bad_request", f"the body is longer than {_LONGEST_BODY} bytes")
-    return body
 
 
 def _seconds(text: str) -> float:
@@ -246,6 +247,11 @@ _STATUS = {"no_such_call": 404, "wrong_state": 409, "far_end": 409}
 async def _refused(_request: Request, error: Exception) -> Response:
     status = _STATUS.get(error.code, 400) if isinstance(error, ActionRefused) else 400
     return _json({"error": str(error)}, status=status)
+
+
+async def _bad_body(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, BadBody)
+    return _json({"error": error.message}, status=error.status, headers={"Connection": "close"})
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -30,6 +30,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _AT_ONCE = 64
 _BACKLOG = 1024
 _LOOK_EVERY = 0.1
+_REST = 0.2
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _HANDSHAKE = b"\x16"
 #: A TLS alert (RFC 8446 §6): fatal, handshake_failure.
 _ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
@@ -115,7 +117,7 @@ class Door:
             try:
                 connection, address = self._listener.accept()
             except OSError as exc:
-                if exc.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                if exc.errno in _EXHAUSTED:
                     self._make_room(exc)
                 return
             connection.setblocking(False)
@@ -124,10 +126,19 @@ class Door:
             self._welcome(_Visitor(connection, str(address[0]), monotonic()))
 
     def _make_room(self, error: OSError) -> None:
-        """Give up one connection, so that the next one finds a descriptor."""
+        """Give up one connection, so that the next one finds a descriptor; without one, rest a moment."""
         self._refused(f"{error.strerror}: no descriptor is left")
         if self._silent:
             self._forget(next(iter(self._silent)))
+        elif self._listener is not None:
+            # Who waits to be accepted makes the listener ready all the time.
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listener)
+            loop.call_later(_REST, self._listen_again, self._listener)
+
+    def _listen_again(self, listener: socket.socket) -> None:
+        if listener is self._listener:
+            asyncio.get_running_loop().add_reader(listener, self._accept)
 
     def _welcome(self, visitor: _Visitor) -> None:
         settings = self._settings

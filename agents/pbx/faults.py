@@ -19,6 +19,7 @@ from .fault_orders import (
     RestAnswer,
 )
 from .gate import Refusal
+from .roster import Roster
 
 if TYPE_CHECKING:
     from .service import Simulator
@@ -41,7 +42,7 @@ class Faults:
 
     def __init__(self, service: "Simulator") -> None:
         self._service = service
-        self._faults: dict[str, _Fault] = {}
+        self._faults: Roster[_Fault] = Roster("fault")
         self._count = 0
 
     # -- for the control API
@@ -53,38 +54,37 @@ class Faults:
             ActionRefused: There is no such flow or extension, or there are too many faults.
         """
         self._check(order)
-        for name in [name for name, fault in self._faults.items() if _excludes(order, fault.order)]:
-            self._end(name, "replaced")
+        for fault in [fault for fault in self._faults.all() if _excludes(order, fault.order)]:
+            self._end(fault.name, "replaced")
         if len(self._faults) >= _MOST:
             raise ActionRefused("wrong_state", f"there are {_MOST} faults: clear one first")
         self._count += 1
         name = f"x{self._count}"
         timer = asyncio.get_running_loop().call_later(order.seconds, self._end, name, "time over")
-        fault = self._faults[name] = _Fault(name, order, monotonic() + order.seconds, timer)
+        fault = _Fault(name, order, monotonic() + order.seconds, timer)
+        self._faults.add(name, fault)
         self._service.ledger.record("FAULT_SET", fault=name, kind=_kind(order), reason=_words(order))
         self._apply()
         return _view(fault)
 
     def all(self) -> list[FaultView]:
         """Return those in force, oldest first."""
-        return [_view(fault) for fault in self._faults.values()]
+        return [_view(fault) for fault in self._faults.all()]
 
     def clear(self, name: str) -> None:
         """End a fault; raises :exc:`ActionRefused` if there is none of that name."""
-        if name not in self._faults:
-            raise ActionRefused("no_such_call", f"there is no fault {name!r}")
         self._end(name, "by control")
 
     def clear_all(self) -> None:
         """End all faults."""
-        for name in list(self._faults):
-            self._end(name, "by control")
+        for fault in self._faults.all():
+            self._end(fault.name, "by control")
 
     # -- for the service
 
     def refusal(self, method: str, extension: str | None, flow: str, call_id: str) -> Refusal | None:
         """Return how a request must be refused; None if it need not. It counts as applied."""
-        for fault in reversed(self._faults.values()):
+        for fault in reversed(self._faults.all()):
             order = fault.order
             if not isinstance(order, Answer) or order.method != method:
                 continue
@@ -95,7 +95,7 @@ class Faults:
 
     def rest(self) -> RestAnswer | None:
         """Return how the REST side must answer a request; None as it is asked. It counts as applied."""
-        for fault in self._faults.values():
+        for fault in self._faults.all():
             if isinstance(fault.order, RestAnswer):
                 self._strike(fault, status=fault.order.status)
                 return fault.order
@@ -107,9 +107,9 @@ class Faults:
 
     def flow_closed(self, flow: str) -> None:
         """End the faults of a connection that is gone."""
-        for name, fault in list(self._faults.items()):
+        for fault in self._faults.all():
             if isinstance(fault.order, HalfOpen | Delay) and fault.order.flow == flow:
-                self._end(name, "flow closed")
+                self._end(fault.name, "flow closed")
 
     # -- the parts
 
@@ -122,7 +122,8 @@ class Faults:
             raise ActionRefused("no_such_call", f"there is no extension {extension!r}")
 
     def _end(self, name: str, reason: str) -> None:
-        fault = self._faults.pop(name)
+        fault = self._faults.get(name)
+        self._faults.remove(name)
         fault.timer.cancel()
         self._service.ledger.record(
             "FAULT_CLEARED", fault=name, kind=_kind(fault.order), reason=reason, count=fault.applied
@@ -148,7 +149,7 @@ class Faults:
 
     def _apply(self) -> None:
         """Bring the service into the state that the faults in force ask for."""
-        orders = [fault.order for fault in self._faults.values()]
+        orders = [fault.order for fault in self._faults.all()]
         frozen = {order.flow for order in orders if isinstance(order, HalfOpen)}
         for flow in list(self._service.server.flows.values()):
             flow.delay = self._delay(flow.name)
@@ -160,7 +161,7 @@ class Faults:
 
     def listen(self) -> None:
         """Have the service listen unless a fault forbids it."""
-        is_shut = any(isinstance(fault.order, RefuseConnections) for fault in self._faults.values())
+        is_shut = any(isinstance(fault.order, RefuseConnections) for fault in self._faults.all())
         try:
             self._service.restarts.listen(not is_shut)
         except ConfigError:
@@ -168,7 +169,7 @@ class Faults:
             asyncio.get_running_loop().call_later(_LISTEN_AGAIN, self.listen)
 
     def _delay(self, flow: str) -> float:
-        delays = [fault.order for fault in self._faults.values() if isinstance(fault.order, Delay)]
+        delays = [fault.order for fault in self._faults.all() if isinstance(fault.order, Delay)]
         return max((order.ms for order in delays if order.flow in (None, flow)), default=0) / 1000
 
 

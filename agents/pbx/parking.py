@@ -50,13 +50,12 @@ class Lot:
     def __contains__(self, dialled: object) -> bool:
         return isinstance(dialled, str) and _place(dialled) in self._parked
 
-    def take(self, dialled: str) -> Leg | None:
+    def take(self, dialled: str) -> "Parked | None":
         """Return who is parked at ``*PLACE`` or ``prkNAME``, who is so no longer."""
         parked = self._parked.pop(_place(dialled), None)
-        if parked is None:
-            return None
-        parked.leave()
-        return parked.leg
+        if parked is not None:
+            parked.leave()
+        return parked
 
     def find(self, matches: Callable[[Leg], bool]) -> str | None:
         """Return what to dial for the first parked end that matches."""
@@ -64,16 +63,16 @@ class Lot:
         place = next(places, None)
         return place if place is None or place.startswith(PRIVATE) else f"*{place}"
 
-    def forget(self, place: str) -> None:
-        """Let a place be free: who was there has hung up."""
-        parked = self._parked.pop(place, None)
-        if parked is not None:
-            parked.leave()
+    def forget(self, parked: "Parked") -> None:
+        """Let a place be free: who was there has hung up. Somebody else may have it by now."""
+        if self._parked.get(parked.place) is parked:
+            del self._parked[parked.place]
+        parked.leave()
 
     def close(self) -> None:
         """Hang up on all."""
-        for place, parked in list(self._parked.items()):
-            self.forget(place)
+        for parked in list(self._parked.values()):
+            self.forget(parked)
             parked.leg.end("service stopped")
 
 
@@ -88,8 +87,8 @@ class Parked(Ends):
     """The call of an end that is parked: it hears music, and can do nothing but hang up."""
 
     def __init__(self, lot: Lot, place: str, leg: Leg) -> None:
-        self.leg = leg
-        self._lot, self._place = lot, place
+        self.leg, self.is_over = leg, False
+        self.place, self._lot = place, lot
         self._room = Room()
         self._room.alone = music()
 
@@ -129,4 +128,5 @@ class Parked(Ends):
 
     def ended(self, leg: Leg, reason: str) -> None:
         """Free the place."""
-        self._lot.forget(self._place)
+        self.is_over = True
+        self._lot.forget(self)

@@ -9,12 +9,11 @@ from agents.sip import events as sip
 from agents.sip.message import make_response
 from agents.sip.reason import make_reason
 from agents.sip.ringcentral import Command
-from agents.sip.sessions import Sessions
-from shared.errors import ActionRefused, SipError
+from shared.errors import SipError
 
-from .dialect import Caller, CallName, refer_report
+from .dialect import Caller, CallName
+from .dialog_leg import DialogLeg
 from .legs import Ends
-from .sounding import SoundingLeg
 from .sounds import Anchored
 from .views import LegView
 
@@ -29,10 +28,8 @@ FLOW_FAILED = 430
 ANSWERED_ELSEWHERE = "answered elsewhere"
 """The reason to end a leg with when another phone has the call."""
 
-_GONE = frozenset({404, 481})
 
-
-class PhoneLeg(SoundingLeg):
+class PhoneLeg(DialogLeg):
     """The end of a call that a phone has. Its phone makes a caller's, and a call a callee's."""
 
     def __init__(
@@ -45,13 +42,12 @@ class PhoneLeg(SoundingLeg):
         sip_call_id: str = "",
     ) -> None:
         super().__init__(
-            phone.exchange.board,
-            phone.exchange.settings,
+            phone,
+            session_id,
             changed=lambda: self._tell(lambda ends: ends.sounds(self)),
             pressed=lambda key: self._tell(lambda ends: ends.pressed(self, key)),
         )
         self.ends: Ends | None = None
-        self.phone, self.session_id = phone, session_id
         self.sip_call_id = sip_call_id or phone.exchange.new_id()
         self.call_id = call_id
         self.is_caller = is_caller
@@ -70,8 +66,6 @@ class PhoneLeg(SoundingLeg):
         self.state = "ringing"
         self.holds = False
         self.adrift_until: float | None = None
-        self._waiting: dict[str, Callable[[], None]] = {}  # request id -> what follows its answer
-        self._over: list[Callable[[], None]] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             sip.SessionProgress: self._progressed,
             sip.SessionAnswered: self._answered,
@@ -171,15 +165,6 @@ class PhoneLeg(SoundingLeg):
     def _hang_up(self, headers: list[tuple[str, str]]) -> None:
         self._do(lambda now: self._sessions.hangup(self.session_id, now, headers=headers, status=480))
 
-    def inform(self, body: str) -> None:
-        """Send an INFO with JSON."""
-        headers = [("Content-Type", "application/json;charset=utf-8")]
-        self._do(
-            lambda now: self._sessions.request_in_dialog(
-                self.session_id, "INFO", now, headers=headers, body=body
-            )
-        )
-
     def give_up(self, reason: str) -> None:
         """Tell the phone, which rings, that the service goes on with the call (Cmd 9); then CANCEL."""
         self.phone.tell(self.call_id, Command.SESSION_CLOSE, then=lambda: self.end(reason))
@@ -187,51 +172,6 @@ class PhoneLeg(SoundingLeg):
     def confirm(self) -> None:
         """Tell the phone that answered that the service knows (Cmd 7)."""
         self.phone.tell(self.call_id, Command.ALREADY_PROCESSED)
-
-    # -- transfers
-
-    def notify(self, status: int, reason: str, then: Callable[[], None]) -> None:
-        """Tell the phone how its transfer goes (RFC 3515 §2.4.4); ``then`` is called when it has answered.
-
-        Where the phone cannot be told, or does not answer, ``then`` is called all the same.
-        """
-        headers, body = refer_report(status, reason)
-
-        def send(now: float) -> None:
-            request_id = self._sessions.request_in_dialog(
-                self.session_id, "NOTIFY", now, headers=headers, body=body
-            )
-            self._waiting[request_id] = then
-
-        if not self._do(send):
-            then()
-
-    def when_over(self, then: Callable[[], None]) -> None:
-        """Call ``then`` when the phone has answered the BYE; at once if that is past."""
-        if self.session_id in self.phone.legs:
-            self._over.append(then)
-        else:
-            then()
-
-    def introduce(self, number: str) -> None:
-        """Tell the phone whom it talks with from now on (UPDATE without an offer, RFC 3311)."""
-        identity = ("P-Asserted-Identity", f"<sip:{number}@{self.phone.exchange.domain}>")
-        self._do(
-            lambda now: self._sessions.request_in_dialog(self.session_id, "UPDATE", now, headers=[identity])
-        )
-
-    def is_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
-        """Whether it is the one that a Replaces means, with the tags as the service sees them (RFC 3891)."""
-        is_named = self.sip_call_id == call_id and self.state == "answered"
-        return is_named and self.tags() == (local_tag, remote_tag)
-
-    def tags(self) -> tuple[str, str]:
-        """Return the tags of its dialog, ours first; empty ones where there is no dialog."""
-        try:
-            dialog = self._sessions.session(self.session_id).dialog
-        except ActionRefused:
-            return "", ""
-        return (dialog.local_tag, dialog.remote_tag or "") if dialog is not None else ("", "")
 
     def view(self) -> LegView:
         """Return what can be seen of it."""
@@ -268,7 +208,7 @@ class PhoneLeg(SoundingLeg):
             self.end("connection lost")
             self._tell(lambda ends: ends.ended(self, "connection lost"))
         else:
-            self._do(lambda now: self._sessions.request_in_dialog(self.session_id, "OPTIONS", now))
+            self._request("OPTIONS")
 
     # -- what happens at the phone
 
@@ -295,9 +235,7 @@ class PhoneLeg(SoundingLeg):
         was, self.state, self.adrift_until = self.state, "ended", None
         self.close_sound()
         self.phone.legs.pop(self.session_id, None)
-        over, self._over = self._over, []
-        for then in over:
-            then()
+        self._dialog_over()
         if was == "ended":  # by the call itself
             if event.cause == "local_bye" and not self.is_caller:
                 self.phone.tell(self.call_id, Command.SERVER_FREE_RESOURCES)
@@ -336,13 +274,9 @@ class PhoneLeg(SoundingLeg):
         response = make_response(event.request, status)
         self._do(lambda now: self._sessions.respond(event.key, response, now))
 
-    def _asked(self, event: sip.DialogRequestDone) -> None:
-        then = self._waiting.pop(event.request_id, None)
-        if then is not None:
-            then()
-        elif event.status in _GONE:
-            self.end("call unknown to the phone")
-            self._tell(lambda ends: ends.ended(self, "call unknown to the phone"))
+    def _unknown_there(self) -> None:
+        self.end("call unknown to the phone")
+        self._tell(lambda ends: ends.ended(self, "call unknown to the phone"))
 
     # -- the parts
 
@@ -376,25 +310,6 @@ class PhoneLeg(SoundingLeg):
             self.reject(status, "its offer cannot be used")
             self._tell(lambda ends: ends.ended(self, f"{status} its offer cannot be used"))
 
-    @property
-    def _sessions(self) -> Sessions:
-        return self.phone.sessions
-
-    def _do(self, command: Callable[[float], object]) -> bool:
-        try:
-            command(self.phone.exchange.now())
-        except ActionRefused as exc:
-            # The two ends change independently: what no longer fits has been overtaken.
-            log.info("leg.overtaken", leg=self.name, reason=str(exc))
-            return False
-        finally:
-            self.phone.exchange.changed(self.phone)
-        return True
-
     def _tell(self, news: Callable[[Ends], None]) -> None:
         if self.ends is not None:
             news(self.ends)
-
-    def _record(self, event: str, **facts: Any) -> None:
-        facts |= {"leg": self.name, "call": self.call_name, "call_id": self.sip_call_id}
-        self.phone.exchange.record(event, **self.phone.facts(), **facts)

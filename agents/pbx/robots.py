@@ -19,6 +19,7 @@ from .ledger import Ledger
 from .legs import Ends
 from .media.board import Board
 from .media.recorder import Nowhere, Recorders
+from .roster import Roster
 from .settings import SimulatorSettings
 from .views import LegView, RobotState, RobotView
 
@@ -30,6 +31,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 SOUNDS = Path(__file__).parents[1] / "media" / "sounds"
 _ORDER: tuple[RobotState, ...] = ("calling", "ringing", "answered", "ended")
 _REMEMBERED = 100
+_MOST_KEYS = 1000
 _LAST_PACKETS = 0.3  # seconds between the end of a file and hanging up
 
 
@@ -218,7 +220,7 @@ class Robot:
         self._stage.changed()
 
     def _key_pressed(self, key: str) -> None:
-        self._keys += key
+        self._keys = (self._keys + key)[-_MOST_KEYS:]
         self._stage.changed()
         if self.ends is not None:
             self.ends.pressed(self, key)
@@ -276,12 +278,12 @@ class Stage:
         change.set()
 
 
-class Robots:
+class Robots(Roster[Robot]):
     """All robots of the service: those in calls, and the latest that were."""
 
     def __init__(self, stage: Stage) -> None:
+        super().__init__("robot")
         self._stage = stage
-        self._robots: dict[str, Robot] = {}
         self._directory = stage.recorders.directory
         # Recordings of earlier runs stay.
         taken = [int(path.stem) for path in self._directory.glob("*.wav") if path.stem.isdecimal()]
@@ -306,22 +308,8 @@ class Robots:
             longest=longest,
             stage=self._stage,
         )
-        self._robots[robot.name] = robot
+        self.add(robot.name, robot)
         return robot
-
-    def all(self) -> list[Robot]:
-        """Return them, oldest first."""
-        return list(self._robots.values())
-
-    def get(self, robot: str) -> Robot:
-        """Return one.
-
-        Raises:
-            ActionRefused: If there is none of that id.
-        """
-        if robot not in self._robots:
-            raise ActionRefused("no_such_call", f"there is no robot {robot!r}")
-        return self._robots[robot]
 
     async def until(self, robot: str, state: RobotState, within: float) -> Robot:
         """Return a robot once it is in ``state`` or past it, or ``within`` seconds are over."""
@@ -344,4 +332,4 @@ class Robots:
     def _forget(self) -> None:
         ended = [robot.name for robot in self.all() if robot.state == "ended"]
         for name in ended[: max(len(ended) - _REMEMBERED, 0)]:
-            del self._robots[name]
+            self.remove(name)

@@ -5,13 +5,11 @@ messages. What is not SIP is answered or the flow is closed, with one log line, 
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from websockets.exceptions import ConnectionClosed
 
 from agents.sip.message import Message, parse
 from agents.sip.refusal import refuse
@@ -27,8 +25,6 @@ from .settings import SimulatorSettings
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _KEEPALIVE = "\r\n\r\n"
-#: Protocol error, no UTF-8, too long (RFC 6455 §7.4.1).
-_BROKEN = frozenset({1002, 1007, 1009})
 
 
 class FlowUser(Protocol):
@@ -59,7 +55,7 @@ class FlowServer:
     def __init__(self, settings: SimulatorSettings, context: ssl.SSLContext, user: FlowUser) -> None:
         self._settings, self._user = settings, user
         self.refusals = Refusals(user.flow_refused)
-        self._house = House(settings, self._run, self.refusals.note)
+        self._house = House(settings, self._opened, self.refusals.note)
         self.door = Door(settings, context, self._make, self.refusals.note)
         self._count = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -85,14 +81,14 @@ class FlowServer:
         self.door.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*(flow.finish(1001, "service stopped") for flow in self.flows.values()))
+        await asyncio.gather(*(flow.finish(1001, "service stopped") for flow in list(self.flows.values())))
         await self._wait_closed()
         self.refusals.flush()
 
     async def crash(self) -> None:
         """Cut all flows, and listen no more until ``door`` is opened again."""
         self.door.close()
-        for flow in self.flows.values():
+        for flow in list(self.flows.values()):
             flow.abort()
         await self._wait_closed()
 
@@ -123,47 +119,36 @@ class FlowServer:
 
     async def _wait_closed(self) -> None:
         await self.door.drop_strangers()
-        if self._house.tasks:
-            await asyncio.wait(self._house.tasks)
+        await self._house.empty()
 
-    async def _run(self, connection: Connection) -> None:
+    def _opened(self, connection: Connection) -> Flow | None:
         if len(self.flows) >= self._settings.max_connections:
             self.refusals.note("too many connections")
-            await connection.close(1013, "too many connections")
-            return
+            connection.close(1013, "too many connections")
+            return None
         self._count += 1
-        flow = Flow(f"f{self._count}", connection)
+        flow = Flow(f"f{self._count}", connection, self)
         self.flows[flow.name] = flow
         self._user.flow_opened(flow.name)
-        writer = asyncio.create_task(flow.write(), name=f"write {flow.name}")
-        try:
-            await self._read(flow)
-        except ConnectionClosed as exc:
-            flow.closed_because = flow.closed_because or _why(exc)
-            if not flow.is_closing and not exc.rcvd_then_sent and exc.sent and exc.sent.code in _BROKEN:
-                # The library closed it, for its peer's fault.
-                self._reject(flow, flow.closed_because, code=None)
-        finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await writer
-            del self.flows[flow.name]
-            self._user.flow_closed(flow.name, flow.closed_because)
+        return flow
 
-    async def _read(self, flow: Flow) -> None:
-        while True:
-            await flow.thawed()
-            frame = await flow.connection.recv()
-            flow.heard_at = monotonic()
-            await flow.thawed()
-            if flow.is_closing:
-                continue  # it was told why; what else it says is of no interest
-            if isinstance(frame, bytes):
-                self._reject(flow, "binary frame", code=1003)
-            elif frame == _KEEPALIVE:
-                flow.send("\r\n")  # RFC 5626 §3.5.1: only for who asks
-            else:
-                self._take(flow, frame)
+    # -- what the flows tell
+
+    def frame_received(self, flow: Flow, text: str | None) -> None:
+        """Take a frame."""
+        if text is None:
+            self._reject(flow, "binary frame", code=1003)
+        elif text == _KEEPALIVE:
+            flow.send("\r\n")  # RFC 5626 §3.5.1: only for who asks
+        else:
+            self._take(flow, text)
+
+    def flow_lost(self, flow: Flow, *, is_broken: bool) -> None:
+        """Forget a flow."""
+        del self.flows[flow.name]
+        if is_broken:
+            self._reject(flow, flow.closed_because, code=None)
+        self._user.flow_closed(flow.name, flow.closed_because)
 
     def _take(self, flow: Flow, frame: str) -> None:
         try:
@@ -181,13 +166,3 @@ class FlowServer:
         self._user.bad_frame(flow.name, reason)
         if code is not None:
             flow.close(code, reason[:100])
-
-
-def _why(exc: ConnectionClosed) -> str:
-    """Return in a few words how a connection ended."""
-    if exc.rcvd is None and exc.sent is None:
-        return "connection lost"
-    close = exc.rcvd if exc.rcvd_then_sent or exc.sent is None else exc.sent
-    if close is None:
-        return "connection lost"
-    return f"closed {close.code} {close.reason}".strip()

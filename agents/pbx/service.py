@@ -5,8 +5,8 @@
     async with Simulator(SimulatorSettings(directory=Path("sim"))) as simulator:
         print(simulator.wss_port, simulator.account_path("101"))
 
-Everything that happens comes in by one of the small methods of :class:`Simulator` and is done before the
-next: there are no locks and no queues but those of the connections.
+Everything that happens comes in by :mod:`.reception`, or by one of the small methods of :class:`Simulator`,
+and is done before the next: there are no locks and no queues but those of the connections.
 """
 
 import asyncio
@@ -20,11 +20,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from agents.sip.message import Message, Request, make_response
-from agents.sip.refusal import refuse
-from shared.errors import ConfigError, SharedlineError, SipError
-
-from . import registrar as registration
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
 from .calls import Call
@@ -32,7 +27,7 @@ from .claim import Claim
 from .conferences import Conferences
 from .desk import Desk
 from .devices import Devices
-from .dialect import Caller, CallName, has_to_tag
+from .dialect import Caller, CallName
 from .faults import Faults
 from .gate import Gate, Refusal
 from .ledger import Entry, Ledger
@@ -41,6 +36,7 @@ from .pace import Cancel, Pace
 from .phone_leg import PhoneLeg
 from .phonebook import PhoneBook
 from .phones import Phone
+from .reception import Reception
 from .registrar import Limits, Registrar
 from .replacing import Replacing
 from .restarts import Restarts
@@ -75,7 +71,9 @@ class Simulator:
         )
         limits = Limits(settings.expiry, settings.min_expiry, settings.max_instances)
         self.registrar = Registrar(settings.domain, self.plan, self.gate, self.new_id, limits)
-        self.server = FlowServer(settings, server_context(settings.directory, host=settings.host), self)
+        self.reception = Reception(self)
+        context = server_context(settings.directory, host=settings.host)
+        self.server = FlowServer(settings, context, self.reception)
         stage = Stage(settings, self.ledger)
         self.board, self.recorders, self.robots = stage.board, stage.recorders, Robots(stage)
         self.transfers, self.conferences = Transfers(self), Conferences(self)
@@ -88,6 +86,7 @@ class Simulator:
         self.phones = PhoneBook(self, self.pace)
         self._calls: dict[str, Call] = {}
         self._call_count = 0
+        self._is_started = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- its life
@@ -107,23 +106,28 @@ class Simulator:
         Raises:
             ConfigError: If a port is taken or the directory cannot be written.
         """
-        from .control import ControlServer
-
         try:
-            self.control = ControlServer(self.settings, self.desk)
-            self.server.start()
-        except ConfigError:
-            if self.control is not None:
-                await self.control.close()
-            self.ledger.close()
-            self._claim.release()
+            await self._open()
+        except BaseException:
+            await self.stop()
             raise
-        write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
-        await self._start_rest()
-        await self.control.start()
-        self.ledger.record("SERVICE_STARTED", number=str(self.wss_port))
         # A robot's first call should not wait for imports, nor should listening.
         self._spawn(asyncio.to_thread(importlib.import_module, "agents.pbx.media.line"))
+
+    async def _open(self) -> None:
+        from .control import ControlServer
+
+        self.control = ControlServer(self.settings, self.desk)
+        self.server.start()
+        write_accounts(self.settings, self.plan.subscribers.values(), wss_port=self.wss_port)
+        if self.settings.rest_port is not None:
+            from .rest.server import RestServer
+
+            self.rest = RestServer(self, self.settings.rest_port)
+            self.rest.start()
+        await self.control.start()
+        self.ledger.record("SERVICE_STARTED", number=str(self.wss_port))
+        self._is_started = True
 
     async def stop(self) -> None:
         """End calls, robots and connections, and finish their files."""
@@ -141,21 +145,10 @@ class Simulator:
                 await http.close()
         self.phones.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.ledger.record("SERVICE_STOPPED")
+        if self._is_started:
+            self.ledger.record("SERVICE_STOPPED")
         self.ledger.close()
         self._claim.release()
-
-    async def _start_rest(self) -> None:
-        if self.settings.rest_port is None:
-            return
-        from .rest.server import RestServer
-
-        try:
-            self.rest = RestServer(self, self.settings.rest_port)
-            self.rest.start()
-        except ConfigError:
-            await self.stop()
-            raise
 
     @property
     def wss_port(self) -> int:
@@ -197,61 +190,6 @@ class Simulator:
         finally:
             unsubscribe()
 
-    # -- what the connections tell
-
-    def flow_opened(self, flow: str) -> None:
-        """Note a new connection."""
-        self.faults.flow_opened(flow)
-        self.ledger.record("FLOW_OPENED", flow=flow)
-
-    def flow_closed(self, flow: str, reason: str) -> None:
-        """Let its bindings be unreachable and its calls adrift."""
-        phone = self.phones.at(flow)
-        who = self._who(flow)
-        facts = {} if phone is None else phone.facts(flow) | who | self.registrar.counts(phone.extension)
-        self.registrar.flow_closed(flow, self.now())
-        if phone is not None:
-            facts |= self.registrar.counts(phone.extension)
-        self.ledger.record("FLOW_CLOSED", **({"flow": flow, "reason": reason} | facts))
-        self.drain_registrar()
-        self.phones.flow_closed(flow)
-        self.faults.flow_closed(flow)
-
-    def _who(self, flow: str) -> dict[str, Any]:
-        """Return who is registered on a flow, for a ledger entry."""
-        who = self.registrar.identity(flow)
-        if who is None:
-            return {}
-        return {"extension": who.extension, "instance_id": who.instance_id, "via_host": who.via_host}
-
-    def flow_refused(self, reason: str, count: int) -> None:
-        """Note connections that did not become WebSockets."""
-        self.ledger.record("FLOW_REFUSED", reason=reason, count=count if count > 1 else None)
-
-    def bad_frame(self, flow: str, reason: str) -> None:
-        """Note what is not SIP."""
-        self.ledger.record("BAD_FRAME", reason=reason, **({"flow": flow} | self._who(flow)))
-
-    def is_registered(self, flow: str) -> bool:
-        """Return whether somebody is registered on a flow."""
-        self.registrar.tick(self.now())
-        return self.registrar.identity(flow) is not None
-
-    def message_received(self, flow: str, message: Message) -> None:
-        """Take a SIP message. What goes wrong with it stays with it."""
-        try:
-            self._take(flow, message)
-        except SipError as exc:
-            log.warning("flow.bad_message", flow=flow, reason=exc.reason)
-            self.bad_frame(flow, exc.reason)
-            self._answer_badly(flow, message, exc.reason)
-        except SharedlineError as exc:
-            log.warning("flow.message_failed", flow=flow, reason=str(exc))
-        except Exception:
-            log.exception("flow.message_crashed", flow=flow)
-        self.drain_registrar()
-        self.phones.pump()
-
     # -- what phones and calls ask for
 
     def now(self) -> float:
@@ -261,6 +199,15 @@ class Simulator:
     def new_id(self) -> str:
         """Return 32 hexadecimal digits that nobody can guess."""
         return secrets.token_hex(16)
+
+    def is_registered(self, flow: str) -> bool:
+        """Return whether somebody is registered on a flow."""
+        self.registrar.tick(self.now())
+        return self.registrar.identity(flow) is not None
+
+    def drain_registrar(self) -> None:
+        """Do what the registrar wants done."""
+        self.reception.drain()
 
     def send(self, flow: str, text: str) -> bool:
         """Post a frame; False if the flow is closed."""
@@ -326,58 +273,9 @@ class Simulator:
         subscriber = self.plan.by_authorization_id(authorization_id)
         return subscriber.password if subscriber else None
 
-    def _take(self, flow: str, message: Message) -> None:
-        if isinstance(message, Request) and message.method == "REGISTER":
-            self._register(flow, message)
-        elif phone := self.phones.at(flow):
-            phone.receive(flow, message)
-        elif isinstance(message, Request):
-            self._turn_away(flow, message)
-
-    def _register(self, flow: str, request: Request) -> None:
-        claimed = self.plan.by_username(request.to.uri.user or "")
-        extension = claimed.extension.number if claimed else None
-        refusal = self.refusal("REGISTER", extension, flow, request.call_id)
-        self.registrar.register(request, flow, self.now(), refusal=refusal)
-
-    def _answer_badly(self, flow: str, message: Message, reason: str) -> None:
-        """Answer 400 where nobody else has: a phone's sessions do so themselves."""
-        by_sessions = self.phones.at(flow) and isinstance(message, Request) and message.method != "REGISTER"
-        answer = None if by_sessions else refuse(message.encode(), SipError(reason))
-        if answer is not None:
-            self.send(flow, answer.encode())
-
-    def _turn_away(self, flow: str, request: Request) -> None:
-        """Answer who has not registered: nothing but REGISTER is for strangers."""
-        facts = {"flow": flow, "call_id": request.call_id, "cseq": request.cseq.number}
-        self.ledger.record(request.method, direction="in", via_host=request.via.sent_by, **facts)
-        if request.method == "ACK":
-            return
-        status = 481 if request.method in ("BYE", "CANCEL") or has_to_tag(request) else 403
-        response = make_response(request, status, to_tag=self.new_id())
-        facts |= {"method": request.method, "status": status, "reason": response.reason}
-        self.ledger.record("RESPONSE", direction="out", **facts)
-        self.send(flow, response.encode())
-
     def live_calls(self) -> list[Call]:
         """Return the calls that are ringing or answered, oldest first."""
         return list(self._calls.values())
-
-    def drain_registrar(self) -> None:
-        """Do what the registrar wants done."""
-        for effect in self.registrar.effects():
-            if isinstance(effect, registration.Reply):
-                self.send(effect.flow, effect.response.encode())
-            elif isinstance(effect, registration.Note):
-                self.ledger.record(effect.event, **effect.facts)
-            else:
-                self._reached(effect.binding)
-
-    def _reached(self, binding: registration.Binding) -> None:
-        self.server.know(binding.flow)
-        phone = self.phones.reached(binding)
-        for call in list(self._calls.values()):
-            call.phone_reached(phone)
 
     def _spawn(self, work: Any) -> None:
         async def run() -> None:

@@ -79,6 +79,20 @@ def _check_own(address: str) -> None:
         raise ConfigError(f"bad media address {address!r}: it is not one of this machine's") from exc
 
 
+#: Nobody could call, or come in, with none.
+_AT_LEAST_ONE = frozenset(
+    {
+        "conference_size",
+        "max_connections",
+        "max_instances",
+        "max_message_bytes",
+        "max_silent",
+        "max_silent_per_peer",
+        "max_strangers",
+        "max_strangers_per_peer",
+    }
+)
+
 DEFAULT_EXTENSIONS = (Extension("101", "16505550101"), Extension("102", "16505550102"))
 
 
@@ -158,6 +172,9 @@ class SimulatorSettings:
     max_recorders: int = 64
     """How many files may be recorded at a time; a call in excess is not recorded."""
 
+    conference_size: int = 64
+    """The most parties of one conference."""
+
     idle_time: float = 30.0
     """A connection on which nobody is registered is closed when it has said nothing for so long."""
 
@@ -207,8 +224,9 @@ class SimulatorSettings:
     def _check_amounts(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, int | float) and not 0 <= value < math.inf:
-                raise ConfigError(f"bad {each.name}: {value} is not a number from 0 on")
+            least = 1 if each.name in _AT_LEAST_ONE else 0
+            if isinstance(value, int | float) and not least <= value < math.inf:
+                raise ConfigError(f"bad {each.name}: {value} is not a number from {least} on")
 
     def _check_numbers(self) -> None:
         """Raise :exc:`ConfigError` for a number that cannot be one, is there twice, or leads nowhere."""

@@ -102,12 +102,8 @@ class Anchored:
 
     def met(self, sdp: str, failed: Callable[[str], None]) -> None:
         """Connect with the phone that has answered."""
-        if self._asks:
-            self._asks = False
-            work = asyncio.create_task(self.line.answer(sdp))
-            self._board.spawn(_told(work, lambda _status, answer: self._acknowledge(answer)))
-            return
-        self._board.spawn(self._meet(sdp, failed))
+        asked, self._asks = self._asks, False
+        self._board.spawn(self._take_offer(sdp, failed) if asked else self._meet(sdp, failed))
 
     def reoffered(self, sdp: str, then: Then) -> None:
         """Follow the phone to another direction, or to another process; without an offer, make one."""
@@ -120,6 +116,15 @@ class Anchored:
     def close(self) -> None:
         """Close the line."""
         self._board.spawn(self.line.close())
+
+    async def _take_offer(self, sdp: str, failed: Callable[[str], None]) -> None:
+        try:
+            answer = await self.line.answer(sdp)
+        except SharedlineError as exc:
+            self._acknowledge("")
+            failed(str(exc))
+        else:
+            self._acknowledge(answer)
 
     async def _meet(self, sdp: str, failed: Callable[[str], None]) -> None:
         try:

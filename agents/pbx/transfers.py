@@ -25,6 +25,7 @@ from .legs import Leg
 from .parking import PRIVATE, Lot, Parked
 from .phone_leg import PhoneLeg
 from .robots import Robot
+from .seats import anchor
 from .standin import StandIn
 
 if TYPE_CHECKING:
@@ -117,17 +118,19 @@ class Transfers:
         if parked is None:
             call.refuse(480, "somebody else was faster")
             return
+        leg = parked.leg
         try:
-            if isinstance(parked, PhoneLeg):
-                await parked.anchor()
+            await anchor(leg)
         except SharedlineError:
-            parked.end("it cannot be connected")
+            leg.end("it cannot be connected")
             call.refuse(480, "the parked call cannot be connected")
             return
         if call.is_over:
-            parked.end("who picked it up has gone")
+            leg.end("who picked it up has gone")
+        elif parked.is_over:
+            call.refuse(480, "who was parked has hung up")
         else:
-            call.accept(parked)
+            call.accept(leg)
 
     def park(self, call: Call, leg: Leg, place: str) -> None:
         """Move an end of a call to a place that is free, where it hears music."""

@@ -60,7 +60,27 @@ class _Impatient(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program that it is a part of."""
+    """Leaves signals to the program that it is a part of, and a peer little time to begin TLS."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def make() -> H11Protocol:
+            return _Impatient(config, self.server_state, self.lifespan.state)
+
+        await self.lifespan.startup()
+        has_tls = config.ssl is not None
+        self.servers = [
+            await loop.create_server(
+                make,
+                sock=listener,
+                ssl=config.ssl,
+                ssl_handshake_timeout=SILENCE if has_tls else None,
+                backlog=config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -100,7 +120,6 @@ class HttpPort:
             server_header=False,
             timeout_graceful_shutdown=1,
             limit_concurrency=self._most,
-            http=_Impatient,
             ws="none",
             ssl_certfile=chain,
             ssl_keyfile=key,

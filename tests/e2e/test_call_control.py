@@ -18,7 +18,8 @@ from agents.sip.ringcentral import AgentMessage
 from shared.errors import ActionRefused, RestFailed
 from tests.e2e.sip_phone import SipPhone
 from tests.e2e.test_rest import OWN, PROVISION, WSS, Rest, serve, write_account
-from tests.e2e.test_simulator import answer, dial, phone_of
+
+from .service import answer, dial, phone_of
 
 THREE = tuple(Extension(number, f"16505550{number}") for number in ("101", "102", "103"))
 TELEPHONY = "/restapi/v1.0/account/~/telephony"

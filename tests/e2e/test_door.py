@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from pathlib import Path
@@ -15,10 +16,8 @@ from agents.pbx import Simulator
 from agents.pbx.ledger import Entry
 from agents.pbx.robots import SOUNDS
 from agents.sip.events import InviteReceived, SessionConfirmed, SessionEnded
-from agents.sip.registration import RegistrationChanged
 
-from .test_faults import controlled
-from .test_simulator import answer, check_sound, of, phone_of, raw, simulate
+from .service import answer, check_sound, controlled, happens, of, phone_of, raw, refresh, simulate
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 HELLO = b"\x16\x03\x01"
@@ -115,8 +114,7 @@ def test_who_opens_websockets_and_says_nothing_makes_room_for_who_registers(tmp_
                 with contextlib.suppress(ConnectionClosed):
                     await quiet[0].recv()
                 assert len(simulator.server.flows) <= 4
-            await registered.do(registered.core._registration.register)
-            await registered.wait(RegistrationChanged, lambda event: event.state == "registered")
+            await refresh(registered)
             for one in quiet:
                 await one.close()
 
@@ -151,6 +149,40 @@ def test_a_failed_tls_handshake_is_one_line_that_says_why(tmp_path: Path) -> Non
 
     entries = simulate(tmp_path, story)
     assert "TLS failed: tlsv1 alert unknown ca" in [entry.reason for entry in of(entries, "FLOW_REFUSED")]
+
+
+def test_without_descriptors_the_service_rests_instead_of_trying_again_all_the_time(tmp_path: Path) -> None:
+    class Full:
+        """A listener whose process has no descriptor left."""
+
+        def __init__(self, listener: Any) -> None:
+            self.real, self.tries, self.is_full = listener, 0, True
+
+        def accept(self) -> Any:
+            self.tries += 1
+            if self.is_full:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.real.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    async def story(simulator: Simulator) -> None:
+        door = simulator.server.door
+        full = Full(door._listener)
+        door._listener = full  # type: ignore[assignment]  # as good as one
+        [one] = await strangers(simulator, 1)
+        await happens(simulator, "FLOW_REFUSED")
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert full.tries == 1
+        full.is_full = False
+        one.close()
+        async with phone_of(simulator):
+            assert full.tries > 1
+
+    [refused] = of(simulate(tmp_path, story), "FLOW_REFUSED")[:1]
+    assert refused.reason == "Too many open files: no descriptor is left"
 
 
 def test_a_call_goes_on_with_good_sound_while_strangers_storm_the_door(tmp_path: Path) -> None:

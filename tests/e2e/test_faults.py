@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from agents.pbx import Simulator
-from agents.pbx.client import ControlClient
 from agents.pbx.fault_orders import (
     KNOWN,
     Answer,
@@ -25,12 +24,7 @@ from agents.sip.registration import RegistrationChanged
 from shared.clock import monotonic
 from shared.errors import ActionRefused, ServiceUnreachable
 
-from .test_simulator import answer, dial, of, phone_of, raw, register_text, simulate
-
-
-def controlled(simulator: Simulator) -> ControlClient:
-    return ControlClient.from_directory(simulator.settings.directory)
-
+from .service import answer, controlled, dial, of, phone_of, raw, refresh, register_text, simulate
 
 # -- answers
 
@@ -187,8 +181,7 @@ def test_new_connections_are_refused_for_a_while_and_open_ones_stay(tmp_path: Pa
                 await raw(simulator)
             with pytest.raises(ServiceUnreachable):
                 await phone_of(simulator, "102").connect()
-            await phone.do(phone.core._registration.register)
-            await phone.wait(RegistrationChanged, lambda event: event.state == "registered")
+            await refresh(phone)
             await simulator.wait_for(lambda entry: entry.reason == "time over")
             async with phone_of(simulator, "102"):
                 pass

@@ -12,7 +12,8 @@ from agents.pbx.replies import MENU
 from agents.sip.events import InviteReceived, SessionAnswered, SessionEnded
 from agents.sip.ringcentral import AgentMessage, Command
 from tests.e2e.sip_phone import SipPhone
-from tests.e2e.test_simulator import dial, phone_of, simulate
+
+from .service import dial, phone_of, simulate
 
 PHRASES = MENU.parent / "replies"
 

@@ -271,6 +271,9 @@ def test_connections_that_ask_for_nothing_are_cut_and_others_are_served(
             await asyncio.open_connection("127.0.0.1", simulator.rest.port, ssl=trust) for _ in range(5)
         ]
         opened[0][1].write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        # Not even TLS, and a ClientHello that does not go on.
+        opened += [await asyncio.open_connection("127.0.0.1", simulator.rest.port) for _ in range(2)]
+        opened[-1][1].write(b"\x16\x03\x01")
         await rest.login()
         async with asyncio.timeout(5):
             for reader, writer in opened:
@@ -346,6 +349,22 @@ def test_a_rest_port_that_is_taken_is_named(tmp_path: Path) -> None:
             await Simulator(other).start()
 
     serve(tmp_path, story)
+
+
+def test_a_service_that_cannot_start_leaves_nothing_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "control.json").mkdir()
+        failed = Simulator(SimulatorSettings(directory=tmp_path, rest_port=0))
+        with pytest.raises(ConfigError, match=r"cannot write .*control\.json"):
+            await failed.start()
+        (tmp_path / "control.json").rmdir()
+        again = SimulatorSettings(
+            directory=tmp_path, wss_port=failed.wss_port, control_port=failed.control_port
+        )
+        async with Simulator(again):
+            assert not (tmp_path / "rest.json").exists()
+
+    asyncio.run(main())
 
 
 # -- by programs that others wrote

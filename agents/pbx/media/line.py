@@ -32,7 +32,6 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _CONNECT_SECONDS = 15.0
 _EARLY_SECONDS = 900.0  # a phone that is told before the answer may not listen before it
 _REPORT_TICKS = 100
-_PULLED_TICKS = 5
 
 
 class Line:
@@ -59,7 +58,7 @@ class Line:
         self._hears: tuple[Voice, ...] = ()
         self._followers: dict[Line, None] = {}
         self._phone_holds = self._ended = False
-        self._frame, self._framed_at, self._pulled_at = b"", -1, -_PULLED_TICKS
+        self._frame, self._framed_at = b"", -1
         self._description = ""
         self._session_id, self._version = secrets.randbits(62), 0
         self._ssrc, self._cname = secrets.randbits(32), secrets.token_hex(8)
@@ -163,7 +162,7 @@ class Line:
     def frame(self, tick: int) -> bytes:
         """Return what the phone says at this tick."""
         if self._framed_at != tick and self._in is not None and self.state == "connected":
-            self._frame, self._framed_at, self._pulled_at = self._in.step(), tick, tick
+            self._frame, self._framed_at = self._in.step(), tick
         return self._frame if self._framed_at == tick else b""
 
     def press(self, key: str, by: Voice) -> None:

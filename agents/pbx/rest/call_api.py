@@ -87,7 +87,7 @@ class CallApi:
         return self._calls.pick_up(user, path["session"], path["party"], wanted.device_id)
 
     async def supervise(self, user: Subscriber, request: Request) -> Any:
-        """Answer with the session of the phone that is to listen."""
+        """Answer with the session of the phone that is to supervise."""
         wanted = await read(request, SuperviseRequest)
         return _made(self._calls.supervise(user, request.path_params["session"], wanted))
 

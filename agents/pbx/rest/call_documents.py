@@ -119,8 +119,11 @@ class CallOutRequest(Document, frozen=True, kw_only=True):
 
 
 class SuperviseRequest(Document, frozen=True, kw_only=True):
-    """The body of ``supervise``: a device that is to listen to an extension's call."""
+    """The body of ``supervise``: a device that is to listen to an extension's call, or more.
 
-    mode: Literal["Listen"]
+    Of the real service only ``Listen`` is known.
+    """
+
+    mode: Literal["Listen", "Whisper", "Barge", "TakeOver"]
     supervisor_device_id: Text
     agent_extension_number: Text | None = None

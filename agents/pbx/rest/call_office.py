@@ -27,14 +27,15 @@ from .call_documents import (
     SuperviseRequest,
 )
 from .errors import ApiError, bad_parameter, not_found, wrong_state
-from .legs import DialingLeg, OfferlessLeg
+from .legs import DialingLeg
 from .parties import Parties
 
 if TYPE_CHECKING:
     from ..service import Simulator
     from .office import Office
 
-_MONITOR = "*80"
+_CODES = {"Listen": "*80", "Whisper": "*81", "Barge": "*82", "TakeOver": "*83"}
+_MOST_DIALING = 64
 
 
 class CallOffice:
@@ -104,7 +105,10 @@ class CallOffice:
         """Have one of the user's phones take a call that rings elsewhere; it makes the offer."""
         phone = self._phone(owner, device_id)
         call, _ = self._ringing(session_id, party_id)
-        leg = OfferlessLeg(phone, call.name, is_caller=False)
+        if any(leg.phone is phone for leg in _rung(call)):
+            raise wrong_state("the device rings with this call already")
+        leg = PhoneLeg(phone, call.name, is_caller=False)
+        leg.asks = True
         self._ring(call, leg)
         return self._parties.document(call, leg)
 
@@ -131,21 +135,26 @@ class CallOffice:
         return self._dialing_document(self._dial(phone, target, lambda _call: None))
 
     def supervise(self, owner: Subscriber, session_id: str, request: SuperviseRequest) -> SessionDocument:
-        """Ring one of the user's phones, which answers by itself, and let it hear an extension's call."""
+        """Ring one of the user's phones, which answers by itself, and let it hear an extension's call.
+
+        Or be heard there, or have it: as who dials one of the codes and keys in the extension.
+        """
         phone = self._phone(owner, request.supervisor_device_id)
         agents = {leg.phone.extension for _, leg in self._legs(session_id) if isinstance(leg, PhoneLeg)}
         wanted = request.agent_extension_number or next(iter(sorted(agents)))
         if wanted not in agents:
             raise not_found("agentExtensionNumber")
 
-        def listen(call: Call) -> None:
+        def key_in(call: Call) -> None:
             for key in f"{wanted}#":
                 if isinstance(call.far, ServiceLeg):
                     call.far.press(key)
 
-        return self._dialing_document(self._dial(phone, _MONITOR, listen))
+        return self._dialing_document(self._dial(phone, _CODES[request.mode], key_in))
 
     def _dial(self, phone: Phone, target: str, then: Callable[[Call], None]) -> "Dialing":
+        if len(self._dialing) >= _MOST_DIALING:
+            raise wrong_state(f"{_MOST_DIALING} phones are rung so that they call: wait for them")
         name = CallName(self._service.new_id())
         leg = DialingLeg(phone, name, is_caller=False)
         leg.place = 1

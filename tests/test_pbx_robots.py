@@ -1,0 +1,37 @@
+"""What is known of robots, without a call."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.pbx.ledger import Ledger
+from agents.pbx.robots import Robots, Stage
+from agents.pbx.settings import SimulatorSettings
+from shared.errors import ActionRefused
+
+
+@pytest.fixture
+def robots(tmp_path: Path) -> Iterator[Robots]:
+    ledger = Ledger(tmp_path / "ledger.ndjson")
+    yield Robots(Stage(SimulatorSettings(directory=tmp_path), ledger))
+    ledger.close()
+
+
+def test_a_robot_remembers_the_last_thousand_keys_that_were_pressed(robots: Robots) -> None:
+    robot = robots.make("199", calls=False)
+    for number in range(2500):
+        robot._key_pressed(str(number % 10))
+    assert robot.robot_view().keys == "0123456789" * 100
+
+
+def test_robots_are_found_by_name_and_a_hundred_that_ended_are_remembered(robots: Robots) -> None:
+    first = robots.make("199", calls=False)
+    assert robots.get(first.name) is first
+    for _ in range(110):
+        robots.make("199", calls=False).end("over")
+    robots.make("199", calls=False)
+    assert first in robots.all()
+    assert sum(robot.state == "ended" for robot in robots.all()) == 100
+    with pytest.raises(ActionRefused, match="there is no robot 'r2'"):
+        robots.get("r2")
