@@ -1,5 +1,10 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from agents.pbx.calls import Call
+from agents.pbx.dialect import Caller, CallName
 from agents.pbx.reoffers import answer_for
 from agents.sip.sdp import Sdp
 from shared.errors import SipError
@@ -37,3 +42,30 @@ def test_a_role_that_is_settled_stays() -> None:
 def test_what_is_no_description_is_refused() -> None:
     with pytest.raises(SipError):
         answer_for(FAR, "nonsense", 1)
+
+
+class FakeLeg:
+    """An end that does as it is told."""
+
+    name, number, party, holds, ends = "leg", "101", None, False, None
+
+    def end(self, reason: str) -> None:
+        pass
+
+
+def make_call() -> Call:
+    ledger = SimpleNamespace(record=lambda _event, **_facts: None)
+    switch: Any = SimpleNamespace(ledger=ledger, call_over=lambda _call: None)
+    leg: Any = FakeLeg()
+    return Call(switch, "c1", CallName("ab"), leg, Caller("101", ""))
+
+
+def test_who_follows_a_call_is_told_of_its_end_once_unless_he_has_left() -> None:
+    call, told = make_call(), list[str]()
+    call.when_over(lambda: told.append("stays"))
+    leave = call.when_over(lambda: told.append("leaves"))
+    leave()
+    leave()
+    for _ in range(2):
+        call.hang_up("over")
+    assert told == ["stays"]

@@ -37,11 +37,21 @@ def test_the_invitation_carries_a_document_that_the_phone_can_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Ada: Lovelace", 'A "quoted" <name>', "Zoë\r\nEvil: 1", "\ud800", "x" * 500]
+    "name",
+    [
+        "Ada: Lovelace",
+        "Ada:: Lovelace",
+        "Ada::\t: :: Lovelace",
+        "Ada:;Lovelace",
+        'A "quoted" <name>',
+        "Zoë\r\nEvil: 1",
+        "\ud800",
+        "x" * 500,
+    ],
 )
 def test_no_name_of_a_caller_breaks_a_header_or_holds_what_the_oldest_sdk_splits_at(name: str) -> None:
     from_, _, headers = invitation(
-        NAME, Caller("16505550123", clean(name)), CALLEE, domain="sip.test", request_id="{1}"
+        NAME, Caller("16505550123", clean(name), name), CALLEE, domain="sip.test", request_id="{1}"
     )
     for value in (str(from_), *(value for _, value in headers)):
         assert ": " not in value

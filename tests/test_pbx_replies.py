@@ -12,7 +12,7 @@ PHRASES = MENU.parent / "replies"
 @pytest.mark.parametrize(
     ("body", "words", "phrases"),
     [
-        ({"RepTp": "0", "Bdy": "On my way"}, "a text", ()),
+        ({"RepTp": "0", "Bdy": "On my way"}, "a text", ("text",)),
         (
             {"RepTp": "1", "Dir": "0", "Vl": "15", "Units": "0"},
             "call back in 15 minutes, to the caller",
@@ -28,12 +28,12 @@ PHRASES = MENU.parent / "replies"
         ({"RepTp": "4", "Dir": "1"}, "call later, from the caller", ("later-from",)),
         ({"RepTp": "5"}, "meeting", ("meeting",)),
         ({"RepTp": "6"}, "other line no call", ("other-line-no-call",)),
-        ({"RepTp": "1", "Dir": "0", "Vl": "99999", "Units": "0"}, "a text", ()),
-        ({"RepTp": "1", "Dir": "0", "Vl": "../..", "Units": "0"}, "a text", ()),
-        ({"RepTp": "1", "Dir": "2", "Vl": "1", "Units": "0"}, "a text", ()),
-        ({"RepTp": "4"}, "a text", ()),
-        ({"RepTp": "77"}, "a text", ()),
-        ({}, "a text", ()),
+        ({"RepTp": "1", "Dir": "0", "Vl": "99999", "Units": "0"}, "a text", ("text",)),
+        ({"RepTp": "1", "Dir": "0", "Vl": "../..", "Units": "0"}, "a text", ("text",)),
+        ({"RepTp": "1", "Dir": "2", "Vl": "1", "Units": "0"}, "a text", ("text",)),
+        ({"RepTp": "4"}, "a text", ("text",)),
+        ({"RepTp": "77"}, "a text", ("text",)),
+        ({}, "a text", ("text",)),
     ],
 )
 def test_each_type_of_reply_says_its_own(body: dict[str, str], words: str, phrases: tuple[str, ...]) -> None:
@@ -51,7 +51,15 @@ def test_a_reply_is_spoken_before_the_menu(tmp_path: Path) -> None:
     menu = find_tone(said, 1050)
     assert menu is not None
     assert at[0] < at[1] < menu
-    assert spoken(read_reply({"RepTp": "0"}), tmp_path) == MENU
+
+
+def test_of_a_text_the_caller_hears_that_there_is_one(tmp_path: Path) -> None:
+    said = read_wav(spoken(read_reply({"RepTp": "0", "Bdy": "On my way"}), tmp_path / "replies"))
+    found = similarity(read_wav(PHRASES / "text.wav"), said)
+    menu = find_tone(said, 1050)
+    assert found.score > 0.9
+    assert menu is not None
+    assert found.delay < menu
 
 
 def test_the_files_are_bounded(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import hashes
 
 from shared.errors import MediaError
 
-from .sdp import RemoteAudio
+from .sdp import LocalAudio, RemoteAudio
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -157,6 +157,53 @@ def _stun_address(server: str) -> tuple[str, int]:
     return (host, int(port)) if host and port.isdigit() else (server, 3478)
 
 
+async def open_link(
+    is_current: "Callable[[Link], bool]",
+    *,
+    offering: bool,
+    addresses: Sequence[str] | None,
+    stun_servers: Sequence[str] = (),
+    dead_after: float,
+    on_packet: PacketCallback,
+    on_report: PacketCallback,
+    on_state: LinkCallback,
+) -> "Link":
+    """Return a link whose sockets are open. What it tells counts as long as ``is_current`` says so of it.
+
+    Raises:
+        MediaError: No socket can be opened.
+    """
+    link: Link
+
+    def packet(data: bytes) -> None:
+        if is_current(link):
+            on_packet(data)
+
+    def report(data: bytes) -> None:
+        if is_current(link):
+            on_report(data)
+
+    def state(state: str) -> None:
+        if is_current(link):
+            on_state(state)
+
+    link = Link(
+        offering=offering,
+        addresses=addresses,
+        stun_servers=stun_servers,
+        dead_after=dead_after,
+        on_packet=packet,
+        on_report=report,
+        on_state=state,
+    )
+    try:
+        await link.gather()
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
 class Link:
     """ICE and DTLS of one offer-answer exchange; SRTP packets in and out. Close it in any case."""
 
@@ -206,6 +253,12 @@ class Link:
         """Where the default candidate listens."""
         found = max(self._gatherer.getLocalCandidates(), key=lambda candidate: candidate.priority)
         return found.ip, found.port
+
+    def describe(self, ssrc: int, cname: str) -> LocalAudio:
+        """Return what a description of ours says of it."""
+        ufrag, password = self.credentials
+        host, port = self.address
+        return LocalAudio(ufrag, password, self.fingerprint, ssrc, cname, self.candidates, host, port)
 
     async def gather(self) -> None:
         """Open the sockets; raise :exc:`MediaError` if none can be."""

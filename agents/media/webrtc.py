@@ -19,7 +19,7 @@ from . import sdp
 from .base import FRAME_SECONDS, MediaState, Sink, Source, StateCallback, ToneCallback
 from .dtmf import check_tones
 from .handset import Canceller, Handset, Recorder, Volume
-from .link import Link
+from .link import Link, open_link
 from .options import OpusOptions
 from .quality import Counts
 from .rtcp import Reports, goodbye
@@ -213,9 +213,9 @@ class WebRtcSession:
         link, offered, self._link, self._offered = self._link, self._offered, None, None
         if link is not None and self._send is not None:
             await link.send(goodbye(self._send.ssrc))
-        for open_link in (link, offered):
-            if open_link is not None:
-                await open_link.close()
+        for one in (link, offered):
+            if one is not None:
+                await one.close()
         self._release()
 
     def _release(self) -> None:
@@ -227,43 +227,21 @@ class WebRtcSession:
             raise MediaError("the call's sound is closed; open a new session")
 
     async def _new_link(self, *, offering: bool) -> Link:
-        link: Link
-
-        def changed(state: str) -> None:
-            if self._link is link:
-                self._link_changed(state)
-
-        def received(packet: bytes) -> None:
-            if self._link is link:
-                self._packet_received(packet)
-
-        def reported(packet: bytes) -> None:
-            if self._link is link:
-                self._reports.read(packet, self._ssrc, self._now())
-
-        link = Link(
+        link = await open_link(
+            lambda link: self._link is link,
             offering=offering,
             addresses=self._addresses,
             stun_servers=self._stun_servers,
             dead_after=self._dead_after,
-            on_packet=received,
-            on_report=reported,
-            on_state=changed,
+            on_packet=self._packet_received,
+            on_report=lambda packet: self._reports.read(packet, self._ssrc, self._now()),
+            on_state=self._link_changed,
         )
-        try:
-            await link.gather()
-        except BaseException:
-            await link.close()
-            raise
         await self._check_not_closed_meanwhile(link)
         return link
 
     def _describe(self, link: Link, remote: sdp.RemoteAudio | None = None) -> str:
-        ufrag, password = link.credentials
-        host, port = link.address
-        local = sdp.LocalAudio(
-            ufrag, password, link.fingerprint, self._ssrc, self._cname, link.candidates, host, port
-        )
+        local = link.describe(self._ssrc, self._cname)
         self._version += 1
         if remote is None:
             text = sdp.write_offer(

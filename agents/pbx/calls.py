@@ -48,7 +48,7 @@ class Call(Conversation):
     """The one that is being made."""
 
     _is_caller_answered: bool = False
-    _followers: list[Callable[[], None]] = field(default_factory=list)
+    _followers: dict[Callable[[], None], None] = field(default_factory=dict)
     _timers: list[Cancel] = field(default_factory=list)
 
     # -- begin
@@ -200,9 +200,10 @@ class Call(Conversation):
 
     # -- transfers
 
-    def when_over(self, then: Callable[[], None]) -> None:
-        """Do ``then`` when it has ended."""
-        self._followers.append(then)
+    def when_over(self, then: Callable[[], None]) -> Cancel:
+        """Do ``then`` when it has ended; the returned function prevents it."""
+        self._followers[then] = None
+        return lambda: self._followers.pop(then, None)
 
     def join(self, far: Leg) -> None:
         """Begin as a call of two ends that are connected already."""
@@ -289,7 +290,7 @@ class Call(Conversation):
         if self.recording is not None:
             self.recording.stop()
         self.seats.clear()
-        followers, self._followers = self._followers, []
+        followers, self._followers = self._followers, {}
         for then in followers:
             then()
         self.switch.call_over(self)

@@ -1,13 +1,16 @@
 """One WebSocket of the service, from the end of TLS on: subprotocol ``sip``, text frames, no extensions.
 
-What the peer has sent is read, handed on and answered in the same turn of the event loop, without a task; and
-all that is written in one turn leaves as one TLS record.
+What the peer has sent is read, handed on and answered in the same turn of the event loop, without a task. All
+that a connection is to write in one turn leaves as one TLS record: an answer is often two frames, and sending
+is what costs most. What the turn has to say to others leaves before the answer: the other end of a call has
+waited longer already.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
 import structlog
@@ -59,6 +62,8 @@ class House:
         self.logger = _quiet_logger()
         self.is_closing = False
         self._inside: set[Connection] = set()
+        self._speaking: dict[Connection, None] = {}  # who has something to write
+        self._is_turn_due = self._is_turn_ours = False
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -77,6 +82,31 @@ class House:
         """Return when no connection is left."""
         await self._empty.wait()
 
+    def speaks(self, connection: "Connection") -> None:
+        """Write what a connection says at the end of this turn."""
+        self._speaking[connection] = None
+        if not (self._is_turn_ours or self._is_turn_due):
+            self._is_turn_due = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    @contextlib.contextmanager
+    def turn(self, reader: "Connection") -> Iterator[None]:
+        """Write at the end of the block, and what ``reader`` says after all others."""
+        self._is_turn_ours = True
+        try:
+            yield
+        finally:
+            self._is_turn_ours = False
+            self._speaking.pop(reader, None)
+            self._end_turn()
+            reader.flush()
+
+    def _end_turn(self) -> None:
+        self._is_turn_due = False
+        speaking, self._speaking = self._speaking, {}
+        for connection in speaking:
+            connection.flush()
+
 
 class Connection(asyncio.Protocol):
     """A connection that looks after itself. ``lost`` is called when it is over."""
@@ -93,8 +123,7 @@ class Connection(asyncio.Protocol):
         self._listener: Listener | None = None
         self._response: Response | None = None
         self._kind, self._parts = Opcode.TEXT, bytearray()  # of a message that comes in fragments
-        self._is_reading = self._is_flush_due = self._is_peer_slow = self._is_paused = False
-        self._is_ending = self._is_late = False
+        self._is_peer_slow = self._is_paused = self._is_ending = self._is_late = False
         self._unread: list[bytes] = []  # what came while it was paused
         self._timer: asyncio.TimerHandle | None = None
         self._pings = itertools.count()
@@ -112,13 +141,26 @@ class Connection(asyncio.Protocol):
     def say(self, text: str) -> None:
         """Send a text frame."""
         self._protocol.send_text(text.encode())
-        self._flush_soon()
+        self._house.speaks(self)
+
+    def flush(self) -> None:
+        """Write what was said."""
+        writes, transport = self._protocol.data_to_send(), self._transport
+        if transport is None or transport.is_closing():
+            return
+        if data := b"".join(writes):
+            transport.write(data)
+        if b"" in writes:  # the end: TLS cannot be closed in one direction
+            transport.close()
+        if self._protocol.close_expected() and not self._is_ending:
+            self._is_ending = True
+            self._set_timer(_CLOSE_TIME)
 
     def close(self, code: int, reason: str) -> None:
         """Close with a status; at once if that does not go well within a second. Harmless twice."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
-            self._flush()
+            self.flush()
         elif self._protocol.state is State.CONNECTING:
             self.abort()
 
@@ -162,22 +204,19 @@ class Connection(asyncio.Protocol):
         if self._is_paused:
             self._unread.append(data)
             return
-        self._is_reading = True
-        try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events_received():
-                self._take(event)
-        except Exception as exc:  # the connection's failure, and nobody else's
-            log.error("flow.failed", reason=str(exc), kind=type(exc).__name__)
-            self.abort()
-        finally:
-            self._is_reading = False
-        self._flush()
+        with self._house.turn(self):
+            try:
+                self._protocol.receive_data(data)
+                for event in self._protocol.events_received():
+                    self._take(event)
+            except Exception as exc:  # the connection's failure, and nobody else's
+                log.error("flow.failed", reason=str(exc), kind=type(exc).__name__)
+                self.abort()
 
     def eof_received(self) -> None:
         """Take that the peer says no more: the transport closes by itself."""
         self._protocol.receive_eof()
-        self._flush()
+        self.flush()
 
     def pause_writing(self) -> None:
         """Take that the peer does not read."""
@@ -248,25 +287,6 @@ class Connection(asyncio.Protocol):
             return
         self._listener.heard(text)
 
-    def _flush_soon(self) -> None:
-        """Write at the end of this turn: an answer is often two frames, and sending is what costs most."""
-        if not (self._is_reading or self._is_flush_due):
-            self._is_flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._is_flush_due = False
-        writes, transport = self._protocol.data_to_send(), self._transport
-        if transport is None:
-            return
-        if data := b"".join(writes):
-            transport.write(data)
-        if b"" in writes:  # the end: TLS cannot be closed in one direction
-            transport.close()
-        if self._protocol.close_expected() and not self._is_ending:
-            self._is_ending = True
-            self._set_timer(_CLOSE_TIME)
-
     # -- time
 
     def _set_timer(self, delay: float | None) -> None:
@@ -281,11 +301,11 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._awaited is not None:
             self._protocol.fail(1011, "keepalive ping timeout")
-            self._flush()
+            self.flush()
         else:
             self._awaited = next(self._pings).to_bytes(4, "big")
             self._protocol.send_ping(self._awaited)
-            self._flush()
+            self.flush()
             self._set_timer(self._house.settings.ping_time)
 
     # -- reasons

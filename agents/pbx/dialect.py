@@ -4,6 +4,7 @@ The oldest SDK splits header lines at every ``": "`` and the documents are heade
 contain it; and names of calls have only the characters that the SDKs' expressions find.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from agents.sip.ringcentral import AGENT_CONTENT_TYPE, AgentMessage, Command
 from .accounts import Subscriber, canonical
 
 _SERVICE = "#996016"
+_SEPARATOR = re.compile(":+ ")
 
 
 def has_to_tag(request: Request) -> bool:
@@ -70,7 +72,7 @@ class CallName:
 def clean(text: str) -> str:
     """Return a display name that no reader of headers can take for anything else."""
     printable = "".join(char for char in text if char.isprintable())
-    return printable.replace(": ", " ").strip(": ")[:64]
+    return _SEPARATOR.sub(" ", printable).strip(": ")[:64]
 
 
 def invitation(
@@ -120,7 +122,7 @@ def _attributes(caller: Caller) -> str:
     """Return what a phone may do with the call, and for a queue's what it is to show."""
     if not caller.queue:
         return "callAttributes=reject,send-vm"
-    queue, name = (clean(text).replace(";", " ") for text in (caller.queue, caller.name))
+    queue, name = (clean(text.replace(";", " ")) for text in (caller.queue, caller.name))
     shown = "displayInfo=queueName;displayInfoSub=callerIdName"
     return f"callAttributes=queue-call,reject;callerIdName={name};{shown};queueName={queue}"
 

@@ -53,7 +53,7 @@ Robots
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -102,16 +102,15 @@ class Ledger:
         self._listeners: list[Callable[[Entry], None]] = []
         self._encode = msgspec.json.Encoder().encode
         try:
-            self._file: BinaryIO = path.open("ab")
+            self._file = path.open("ab", buffering=0)
         except OSError as exc:
             raise ConfigError(f"cannot write the ledger {path}: {exc.strerror}") from exc
 
     def record(self, event: str, **facts: Any) -> Entry:
-        """Write one line and flush it. ``facts`` are fields of :class:`Entry`."""
+        """Write one line, at once. ``facts`` are fields of :class:`Entry`."""
         entry = Entry(at=round(wall(), 6), boottime=round(boottime(), 6), event=event, **facts)
         if not self._file.closed:
             self._file.write(self._line(entry, facts))
-            self._file.flush()
         for listener in tuple(self._listeners):
             listener(entry)
         return entry

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,10 @@ async def serve(settings: SimulatorSettings) -> None:
         )
         with contextlib.suppress(BrokenPipeError):  # nobody reads it: no reason to die
             print(msgspec.json.encode(line).decode(), flush=True)
+        await simulator.warmed()
+        # What is loaded now stays: to look there for garbage again and again would stop all calls.
+        gc.collect()
+        gc.freeze()
         await ending.wait()
 
 

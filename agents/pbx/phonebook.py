@@ -93,8 +93,9 @@ class PhoneBook:
 
     def changed(self, phone: Phone) -> None:
         """Drain a phone's effects soon."""
+        is_first = not self._dirty
         self._dirty.add(phone)
-        if not self._pumping:
+        if is_first and not self._pumping:
             asyncio.get_running_loop().call_soon(self.pump)
 
     def pump(self) -> None:

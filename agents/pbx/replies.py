@@ -1,6 +1,6 @@
 """What a reply says to the caller: the phrases of each type, one after the other, and then the menu.
 
-A text cannot be spoken here, so that only the menu says that there is a message.
+There is no speech synthesiser here: of a text the caller hears that there is one.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Reply:
     """A reply: what it says, in words for the ledger and in phrases for the caller."""
 
     words: str
-    phrases: tuple[str, ...] = ()
+    phrases: tuple[str, ...]
 
 
 def read_reply(body: Mapping[str, str]) -> Reply:
@@ -48,7 +48,7 @@ def read_reply(body: Mapping[str, str]) -> Reply:
         return Reply(f"call back in {number} {unit}, {direction} the caller", phrases)
     if kind != "0":
         log.warning("reply.not_understood", kind=kind[:20])
-    return Reply("a text")
+    return Reply("a text", ("text",))
 
 
 def spoken(reply: Reply, directory: Path) -> Path:
@@ -57,8 +57,6 @@ def spoken(reply: Reply, directory: Path) -> Path:
     Raises:
         OSError: If it cannot be written.
     """
-    if not reply.phrases:
-        return MENU
     path = directory / f"{'-'.join(reply.phrases)}.wav"
     if not path.exists():
         directory.mkdir(mode=0o700, exist_ok=True)

@@ -10,8 +10,6 @@ and is done before the next: there are no locks and no queues but those of the c
 """
 
 import asyncio
-import importlib
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ import structlog
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
 from .calls import Call
+from .chance import Chance
 from .claim import Claim
 from .conferences import Conferences
 from .desk import Desk
@@ -32,6 +31,7 @@ from .faults import Faults
 from .gate import Gate, Refusal
 from .ledger import Entry, Ledger
 from .legs import Leg
+from .media.tones import make_all
 from .pace import Cancel, Pace
 from .phone_leg import PhoneLeg
 from .phonebook import PhoneBook
@@ -66,9 +66,8 @@ class Simulator:
         subscribers = make_subscribers(settings)
         self.plan = NumberPlan(subscribers, main_number=settings.main_number, queues=settings.queues)
         self.devices = Devices(settings.directory, self.plan)
-        self.gate = Gate(
-            settings.domain, self._password_of, lambda: secrets.token_urlsafe(24), settings.nonce_time
-        )
+        self._chance = Chance()
+        self.gate = Gate(settings.domain, self._password_of, self._chance.new_nonce, settings.nonce_time)
         limits = Limits(settings.expiry, settings.min_expiry, settings.max_instances)
         self.registrar = Registrar(settings.domain, self.plan, self.gate, self.new_id, limits)
         self.reception = Reception(self)
@@ -87,7 +86,7 @@ class Simulator:
         self._calls: dict[str, Call] = {}
         self._call_count = 0
         self._is_started = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._warming: asyncio.Task[None] | None = None
 
     # -- its life
 
@@ -111,8 +110,8 @@ class Simulator:
         except BaseException:
             await self.stop()
             raise
-        # A robot's first call should not wait for imports, nor should listening.
-        self._spawn(asyncio.to_thread(importlib.import_module, "agents.pbx.media.line"))
+        # The first call should not wait for imports, nor should listening.
+        self._warming = asyncio.create_task(asyncio.to_thread(_warm), name="simulator")
 
     async def _open(self) -> None:
         from .control import ControlServer
@@ -144,11 +143,16 @@ class Simulator:
             if http is not None:
                 await http.close()
         self.phones.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.warmed()
         if self._is_started:
             self.ledger.record("SERVICE_STOPPED")
         self.ledger.close()
         self._claim.release()
+
+    async def warmed(self) -> None:
+        """Return when all is loaded that calls need."""
+        if self._warming is not None:
+            await self._warming
 
     @property
     def wss_port(self) -> int:
@@ -198,7 +202,7 @@ class Simulator:
 
     def new_id(self) -> str:
         """Return 32 hexadecimal digits that nobody can guess."""
-        return secrets.token_hex(16)
+        return self._chance.new_id()
 
     def is_registered(self, flow: str) -> bool:
         """Return whether somebody is registered on a flow."""
@@ -277,13 +281,13 @@ class Simulator:
         """Return the calls that are ringing or answered, oldest first."""
         return list(self._calls.values())
 
-    def _spawn(self, work: Any) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except Exception as exc:
-                log.warning("service.import_failed", reason=str(exc))
 
-        task = asyncio.create_task(run(), name="simulator")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+def _warm() -> None:
+    """Load and make what sound needs."""
+    try:
+        from .media import line
+    except Exception as exc:
+        log.warning("service.import_failed", reason=str(exc))
+    else:
+        make_all()
+        log.debug("service.warmed", loaded=line.__name__)

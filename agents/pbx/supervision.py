@@ -89,7 +89,7 @@ class _Asked:
         self._service.record("SUPERVISED", kind=role or "takes over", **facts)
         if role is not None:
             call.enter(target.seats.room, role, agent=agent.party)
-            target.when_over(lambda: call.hang_up("the supervised call has ended"))
+            call.when_over(target.when_over(lambda: call.hang_up("the supervised call has ended")))
             return
         call.release(leg)
         target.replace(agent, leg, "taken over")

@@ -58,7 +58,6 @@ class Transfers:
         self._service = service
         self.lot = Lot(service.settings.park_first, service.settings.park_places)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: set[asyncio.Task[None]] = set()  # of them, those that wait for somebody
 
     def referred(self, call: Call, leg: PhoneLeg, request: Request, answer: Callable[[int], None]) -> None:
         """Take a REFER of ``leg``, which is an end of ``call``."""
@@ -75,9 +74,7 @@ class Transfers:
         self._service.record("TRANSFER_ACCEPTED", **facts)
         transfer = Transfer(self._service, self, call, leg, far, refer, facts)
         call.transfer = transfer
-        transfer.task = task = self.spawn(transfer.run())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        transfer.task = self.spawn(transfer.run())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do ``work``; what goes wrong with it is logged."""
@@ -143,7 +140,7 @@ class Transfers:
     async def close(self) -> None:
         """Give up what is under way, and wait until its sound is closed."""
         self.lot.close()
-        for task in self._running:
+        for task in self._tasks:  # each may wait for a phone that does not answer
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -1,7 +1,8 @@
 """Calls that are made, answered, taken, joined and watched by REST, with phones and real sound."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,20 @@ from agents.media.files import ToneSource, WavSink, read_wav
 from agents.pbx import Extension, Simulator
 from agents.pbx.client import ControlClient
 from agents.rest.client import RestClient, RestLogin
-from agents.sip.events import InviteReceived, SessionAnswered, SessionConfirmed, SessionEnded, SessionProgress
+from agents.sip.events import (
+    InviteReceived,
+    ReinviteReceived,
+    SessionAnswered,
+    SessionConfirmed,
+    SessionEnded,
+    SessionProgress,
+)
 from agents.sip.ringcentral import AgentMessage
 from shared.errors import ActionRefused, RestFailed
 from tests.e2e.sip_phone import SipPhone
 from tests.e2e.test_rest import OWN, PROVISION, WSS, Rest, serve, write_account
 
-from .service import answer, dial, phone_of
+from .service import answer, apply, dial, phone_of
 
 THREE = tuple(Extension(number, f"16505550{number}") for number in ("101", "102", "103"))
 TELEPHONY = "/restapi/v1.0/account/~/telephony"
@@ -200,6 +208,7 @@ def test_a_call_that_rings_elsewhere_is_picked_up_by_an_invite_without_an_offer(
             await ask(rest, path, {"deviceId": device})
             taken = await phone.wait(InviteReceived)
             assert taken.sdp == ""
+            await rest.refused(409, "TAS-102", "POST", TELEPHONY + path, json={"deviceId": device})
             offer = await phone.sound(ToneSource(660), WavSink(got)).offer()
             await phone.do(lambda now: phone.core.answer(taken.session_id, offer, now))
             confirmed = await phone.wait(SessionConfirmed)
@@ -244,7 +253,11 @@ def test_a_call_out_rings_the_users_phone_first_and_then_whom_it_calls(tmp_path:
     serve(tmp_path, story)
 
 
-def test_a_call_out_that_nobody_answers_or_that_leads_nowhere_ends(tmp_path: Path) -> None:
+def test_a_call_out_that_nobody_answers_or_that_leads_nowhere_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.pbx.rest.call_office._MOST_DIALING", 1)
+
     async def story(_simulator: Simulator, rest: Rest) -> None:
         phone, device = await make_phone(rest, "101")
         order = {"from": {"deviceId": device}, "to": {"phoneNumber": "78654"}}
@@ -258,6 +271,7 @@ def test_a_call_out_that_nobody_answers_or_that_leads_nowhere_ends(tmp_path: Pat
             session = (await ask(rest, "/call-out", order, status=201))["session"]
             await phone.wait(InviteReceived)
             assert (await session_of(rest, session["id"]))["parties"][0]["status"]["code"] == "Setup"
+            await rest.refused(409, "TAS-102", "POST", f"{TELEPHONY}/call-out", json=order)  # one at a time
             assert (await rest.http.delete(f"{TELEPHONY}/sessions/{session['id']}")).status_code == 204
             await phone.wait(SessionEnded)
             await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/{session['id']}")
@@ -305,35 +319,64 @@ def test_a_conference_is_dialled_and_others_are_brought_in_and_all_hear_all(tmp_
     serve(tmp_path, story, extensions=THREE)
 
 
-def test_a_call_is_listened_to_by_a_supervisor(tmp_path: Path) -> None:
-    ears = tmp_path / "ears.wav"
-
+@pytest.mark.parametrize(
+    ("mode", "agent_hears", "caller_hears"),
+    [("Listen", False, False), ("Whisper", True, False), ("Barge", True, True)],
+)
+def test_a_supervisor_hears_a_call_and_is_heard_there_as_the_mode_says(
+    tmp_path: Path, mode: str, agent_hears: bool, caller_hears: bool
+) -> None:
     async def story(simulator: Simulator, rest: Rest) -> None:
-        phone, device = await make_phone(rest, "103")
-        async with (
-            phone,
-            phone_of(simulator, "101") as caller,
-            phone_of(simulator, "102") as agent,
-        ):
-            await dial(caller, "102", ToneSource(440))
-            ringing = await agent.wait(InviteReceived)
-            await answer(agent, ringing, ToneSource(660))
-            answered = await caller.wait(SessionAnswered)
-            assert caller.media is not None
-            await caller.media.apply(answered.sdp)
-            order = {"mode": "Listen", "supervisorDeviceId": device, "agentExtensionNumber": "102"}
-            path = f"/sessions/{ringing.session_ref}/supervise"
-            await ask(rest, path, order, status=201)
-            rung = await phone.wait(InviteReceived)
-            await answer(phone, rung, ToneSource(880), WavSink(ears))
+        async with supervised(tmp_path, simulator, rest) as (phone, path, order):
+            await ask(rest, path, order | {"mode": mode}, status=201)
+            await answer(phone, await phone.wait(InviteReceived), ToneSource(880), WavSink(tmp_path / "boss"))
             for hz in (440, 660):
-                await heard(ears, hz)
-            await rest.refused(
-                404, "CMN-102", "POST", TELEPHONY + path, json=order | {"agentExtensionNumber": "109"}
-            )
-            await rest.refused(400, "CMN-101", "POST", TELEPHONY + path, json=order | {"mode": "Shout"})
+                await heard(tmp_path / "boss", hz)
+            for name, hears in (("agent", agent_hears), ("caller", caller_hears)):
+                if hears:
+                    await heard(tmp_path / name, 880)
+            is_heard = [loudness(tmp_path / name, 880) > 0.05 for name in ("agent", "caller")]
+            assert is_heard == [agent_hears, caller_hears]
 
     serve(tmp_path, story, extensions=THREE)
+
+
+def test_a_supervisor_takes_a_call_over_and_what_cannot_be_supervised_is_refused(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        async with supervised(tmp_path, simulator, rest) as (phone, path, order):
+            for change, status, code in (
+                ({"agentExtensionNumber": "109"}, 404, "CMN-102"),
+                ({"mode": "Shout"}, 400, "CMN-101"),
+            ):
+                await rest.refused(status, code, "POST", TELEPHONY + path, json=order | change)
+            await ask(rest, path, order | {"mode": "TakeOver"}, status=201)
+            rung = await phone.wait(InviteReceived)
+            await answer(phone, rung, ToneSource(880), WavSink(tmp_path / "boss"))
+            asked = await phone.wait(ReinviteReceived)
+            assert phone.media is not None
+            sdp = await phone.media.answer(asked.sdp)
+            await phone.do(lambda now: phone.core.accept_reinvite(rung.session_id, sdp, now))
+            await heard(tmp_path / "boss", 440)
+            await heard(tmp_path / "caller", 880)
+            [call] = simulator.desk.calls()
+            assert [leg.number for leg in call.legs] == ["101", "103"]
+
+    serve(tmp_path, story, extensions=THREE)
+
+
+@asynccontextmanager
+async def supervised(
+    directory: Path, simulator: Simulator, rest: Rest
+) -> AsyncIterator[tuple[SipPhone, str, dict[str, str]]]:
+    """Yield the phone of a supervisor, and path and order with which it supervises 102, which 101 called."""
+    phone, device = await make_phone(rest, "103")
+    async with phone, phone_of(simulator, "101") as caller, phone_of(simulator, "102") as agent:
+        await dial(caller, "102", ToneSource(440), WavSink(directory / "caller"))
+        ringing = await agent.wait(InviteReceived)
+        await answer(agent, ringing, ToneSource(660), WavSink(directory / "agent"))
+        await apply(caller)
+        order = {"mode": "Listen", "supervisorDeviceId": device, "agentExtensionNumber": "102"}
+        yield phone, f"/sessions/{ringing.session_ref}/supervise", order
 
 
 def test_what_does_not_exist_is_told_as_such(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from agents.pbx import Simulator
 from agents.sip.events import InviteReceived, ReinviteDone, ReinviteReceived, SessionEnded
+from shared.clock import monotonic
 
 from .service import (
     answer,
@@ -206,3 +207,27 @@ def test_a_phone_that_lost_its_connection_while_ringing_rings_again_when_it_is_b
                 await control.hang_up(robot.id)
 
     simulate(tmp_path, story)
+
+
+def test_the_service_stops_at_once_although_a_phone_does_not_answer_what_it_is_asked(tmp_path: Path) -> None:
+    stopped: list[float] = []
+
+    async def story(simulator: Simulator) -> None:
+        alice, bob = phone_of(simulator, "101"), phone_of(simulator, "102")
+        for phone in (alice, bob):
+            await phone.register()
+        session, _ = await talk(alice, bob)
+        headers = [("Content-Type", "application/json;charset=utf-8")]
+        body = '{"request":{"reqid":1,"command":"callpark"}}'
+        await alice.do(
+            lambda now: alice.core.request_in_dialog(session, "INFO", now, headers=headers, body=body)
+        )
+        await bob.wait(ReinviteReceived)  # to hear music
+        for phone in (alice, bob):
+            await phone.silence()
+            for task in phone._tasks:
+                task.cancel()
+        stopped.append(monotonic())
+
+    simulate(tmp_path, story, direct_media=True)
+    assert monotonic() - stopped[0] < 10

@@ -11,7 +11,7 @@ from agents.media import sdp
 from agents.media.base import FRAME_BYTES, FRAME_SECONDS
 from agents.media.codec import make_encoder
 from agents.media.files import read_wav
-from agents.media.link import Link
+from agents.media.link import Link, open_link
 from agents.media.options import OpusOptions
 from agents.media.rtp import RtpPacket
 from agents.media.specs import GREETING
@@ -53,7 +53,7 @@ class Sound:
     async def offer(self) -> str:
         """Return an offer."""
         self._link = await self._open(offering=True)
-        return sdp.write_offer(self._local(self._link), session_id=1, version=1)
+        return sdp.write_offer(self._link.describe(self._ssrc, "bench"), session_id=1, version=1)
 
     async def apply(self, answer: str) -> None:
         """Connect with whoever answered."""
@@ -65,7 +65,9 @@ class Sound:
         remote = sdp.parse(offer)
         self._link = await self._open(offering=False)
         self._link.setup = "active"
-        text = sdp.write_answer(self._local(self._link), remote, session_id=1, version=1, setup="active")
+        text = sdp.write_answer(
+            self._link.describe(self._ssrc, "bench"), remote, session_id=1, version=1, setup="active"
+        )
         await self._start(self._link, remote)
         return text
 
@@ -79,22 +81,14 @@ class Sound:
         self.partner = None
 
     async def _open(self, *, offering: bool) -> Link:
-        link = Link(
+        return await open_link(
+            lambda _link: True,
             offering=offering,
             addresses=("127.0.0.1",),
-            stun_servers=(),
             dead_after=30.0,
             on_packet=self._took,
             on_report=lambda _report: None,
             on_state=self._changed,
-        )
-        await link.gather()
-        return link
-
-    def _local(self, link: Link) -> sdp.LocalAudio:
-        ufrag, password = link.credentials
-        return sdp.LocalAudio(
-            ufrag, password, link.fingerprint, self._ssrc, "bench", link.candidates, *link.address
         )
 
     async def _start(self, link: Link, remote: sdp.RemoteAudio) -> None:

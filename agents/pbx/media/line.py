@@ -14,7 +14,7 @@ import structlog
 
 from agents.media import sdp
 from agents.media.base import MediaState
-from agents.media.link import Link
+from agents.media.link import Link, open_link
 from agents.media.rtcp import Reports, goodbye
 from agents.media.rtp import RtpPacket
 from agents.media.streams import ReceiveStream
@@ -221,35 +221,18 @@ class Line:
 
     async def _new_link(self, *, offering: bool) -> Link:
         self._check_open()
-        link: Link
-
-        def changed(state: str) -> None:
-            if self._link is link:
-                self._link_changed(state)
-
-        def received(data: bytes) -> None:
-            if self._link is link:
-                self._received(data)
-
-        def reported(data: bytes) -> None:
-            if self._link is link:
-                self._reports.read(data, self._ssrc, wall())
-
-        link = Link(
+        link = await open_link(
+            lambda link: self._link is link,
             offering=offering,
             addresses=self._addresses,
-            stun_servers=(),
             dead_after=self._dead_after,
-            on_packet=received,
-            on_report=reported,
-            on_state=changed,
+            on_packet=self._received,
+            on_report=lambda data: self._reports.read(data, self._ssrc, wall()),
+            on_state=self._link_changed,
         )
-        try:
-            await link.gather()
-            self._check_open()
-        except BaseException:
+        if self._ended:
             await link.close()
-            raise
+            self._check_open()
         return link
 
     async def _use(
@@ -270,11 +253,7 @@ class Line:
             await old.close()
 
     def _describe(self, link: Link, remote: sdp.RemoteAudio | None = None) -> str:
-        ufrag, password = link.credentials
-        host, port = link.address
-        local = sdp.LocalAudio(
-            ufrag, password, link.fingerprint, self._ssrc, self._cname, link.candidates, host, port
-        )
+        local = link.describe(self._ssrc, self._cname)
         self._version += 1
         if remote is None:
             text = sdp.write_offer(local, session_id=self._session_id, version=self._version)

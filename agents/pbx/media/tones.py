@@ -61,6 +61,12 @@ def refusal() -> Loop:
     return _loop(_sound(REFUSAL_HZ, 0.5), _silence(0.5))
 
 
+def make_all() -> None:
+    """Make them now, which takes a tenth of a second, and not when the first call needs one."""
+    for make in (music, ringback, prompt, refusal):
+        make()
+
+
 def _sound(hertz: tuple[float, ...], seconds: float, *, soft: float = _SOFT_SECONDS) -> bytes:
     count, edge = round(seconds * RATE_HZ), soft * RATE_HZ
     steps = [2 * math.pi * hz / RATE_HZ for hz in hertz]
