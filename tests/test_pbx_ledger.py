@@ -73,3 +73,17 @@ def test_a_name_cannot_forge_a_line(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write the ledger"):
         Ledger(tmp_path / "missing" / "ledger.ndjson")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_costs_the_ledger_and_says_so_once_and_nobody_else_notices(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ledgers.append(ledger := Ledger(Path("/dev/full")))
+    heard: list[Entry] = []
+    ledger.subscribe(heard.append)
+    ledger.record("INVITE")
+    ledger.record("BYE")
+    assert [entry.event for entry in heard] == ["INVITE", "BYE"]
+    assert ledger.is_torn
+    assert "".join(capsys.readouterr()).count("ledger.failed") == 1  # wherever the log goes

@@ -56,9 +56,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from shared.clock import boottime, wall
 from shared.errors import ConfigError
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +102,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_torn = False
+        """Whether a line could not be written: it is not the whole truth any more."""
+
         self._listeners: list[Callable[[Entry], None]] = []
         self._encode = msgspec.json.Encoder().encode
         try:
@@ -110,10 +116,19 @@ class Ledger:
         """Write one line, at once. ``facts`` are fields of :class:`Entry`."""
         entry = Entry(at=round(wall(), 6), boottime=round(boottime(), 6), event=event, **facts)
         if not self._file.closed:
-            self._file.write(self._line(entry, facts))
+            self._write(self._line(entry, facts))
         for listener in tuple(self._listeners):
             listener(entry)
         return entry
+
+    def _write(self, line: bytes) -> None:
+        """Write a line. A full disk costs the ledger, which says so, and no call."""
+        try:
+            self._file.write(line)
+        except OSError as exc:
+            if not self.is_torn:
+                log.error("ledger.failed", path=str(self.path), error=exc.strerror)
+            self.is_torn = True
 
     def _line(self, entry: Entry, facts: dict[str, Any]) -> bytes:
         try:

@@ -32,7 +32,7 @@ class OneByOne(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     early: Usage
-    """After a tenth of them; ``late``: after all."""
+    """After half of them, when as many ended calls are remembered as ever are; ``late``: after all."""
 
     late: Usage
 
@@ -83,7 +83,7 @@ async def one_by_one(count: int, *, settle: float) -> OneByOne:
             await pair.end()
             for phone in (ada, bob):
                 phone.forget()
-            if number == max(count // 10, 1):
+            if number == _early(count):
                 await asyncio.sleep(settle)
                 early = service.usage()
         await asyncio.sleep(settle)
@@ -132,6 +132,10 @@ def _summary(times: Sequence[float]) -> tuple[float, float, float]:
     return _ms(statistics.median(ordered)), _ms(p99), _ms(ordered[-1])
 
 
+def _early(calls: int) -> int:
+    return max(calls // 2, 1)
+
+
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 2)
 
@@ -141,7 +145,7 @@ def _table(figures: Figures) -> str:
     if (found := figures.one_by_one) is not None:
         times = f"{found.p50_ms:.0f} ms after dialling (p99 {found.p99_ms:.0f})"
         lines.append(f"{found.calls} calls one after the other: both hear each other {times}")
-        lines.append(f"  after {max(found.calls // 10, 1)}: {found.early}")
+        lines.append(f"  after {_early(found.calls)}: {found.early}")
         lines.append(f"  after {found.calls}: {found.late}")
     for row in figures.at_once:
         what = f"{row.calls} calls at once{', all recorded' if row.recorded else ''}"
