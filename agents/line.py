@@ -22,6 +22,10 @@ from .surroundings import Surroundings
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
+#: Messages that wait for a service which does not read: whoever sends it more has no use for the connection.
+_MOST_UNSENT = 2_000
+
+
 class LineOwner(Protocol):
     """Who is told what happens on the line."""
 
@@ -60,8 +64,9 @@ class SipLine:
             jitter=lambda longest: random.uniform(longest / 2, longest),
             now=self._loop.time(),
         )
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue(_MOST_UNSENT)
         self._writer: asyncio.Task[None] | None = None
+        self._socket: SipSocket | None = None  # the one in use
         self._dropped_for = ""
         self._hurry = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -71,8 +76,12 @@ class SipLine:
 
     def send(self, text: str) -> None:
         """Send a SIP message. While there is no connection it is dropped: SIP's own timers notice."""
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        try:
             self._outgoing.put_nowait(text)
+        except asyncio.QueueFull:
+            self.drop("the service does not read what we send")
 
     def drop(self, reason: str) -> None:
         """End the connection that there is, and make another."""
@@ -80,6 +89,11 @@ class SipLine:
             log.info("line.dropped", reason=reason)
             self._dropped_for = reason
             self._writer.cancel()
+
+    def keep_alive(self, every: float) -> None:
+        """Let something pass the connection ``every`` so many seconds, as the service has asked."""
+        if self._socket is not None:
+            self._socket.ping_every(every)
 
     def settled(self) -> None:
         """Take that the phone is registered: the connection is good."""
@@ -149,6 +163,7 @@ class SipLine:
     async def _use(self, socket: SipSocket) -> None:
         self._recovery.opened(self._loop.time())
         self._surroundings.connected(socket.peer)
+        self._socket = socket
         self._writer = asyncio.create_task(self._write(socket), name="sip-writer")
         reader = asyncio.create_task(self._read(socket), name="sip-reader")
         homing = asyncio.create_task(self._go_home(), name="sip-homing")
@@ -157,7 +172,7 @@ class SipLine:
             await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             parts = (self._writer, reader, homing)
-            self._writer = None
+            self._writer = self._socket = None
             for part in parts:
                 part.cancel()
             self._forget_unsent()
@@ -203,7 +218,7 @@ class SipLine:
         while (at := self._recovery.home_at()) is not None:
             await asyncio.sleep(max(at - self._loop.time(), 0.0))
             if self._owner.line_is_idle():
-                with contextlib.suppress(ServiceUnreachable):
+                with contextlib.suppress(ServiceUnreachable, AccountError):
                     self._ready = await SipSocket.connect(self._account)
                     self._recovery.went_home(self._loop.time())
                     self.drop("the first proxy answers again")

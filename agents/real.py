@@ -51,6 +51,7 @@ from .phone import (
     Effect,
     Estate,
     ForgetInstance,
+    KeepLine,
     LeaveProxy,
     PhoneCore,
     SendSip,
@@ -323,6 +324,8 @@ class RealAgent:
                     self._line.send(effect.text)
                 case DropLine():
                     self._line.drop(effect.reason)
+                case KeepLine():
+                    self._line.keep_alive(effect.every)
                 case LeaveProxy():
                     self._line.refused(effect.reason, effect.retry_after)
                 case CommandHost():

@@ -129,6 +129,7 @@ class Rig:
         self.unanswered: list[tuple[str, MediaCommand]] = []
         self.contact = ""
         self.register_status = 200
+        self.register_headers: list[tuple[str, str]] = []
         self.sequence = 0
         for window in (DESK, KIOSK, WALL):
             self.core.window_heard(window, self.now)
@@ -321,7 +322,8 @@ class Rig:
                     )
             elif isinstance(effect, RequestReceived) and effect.request.method == "REGISTER":
                 self.contact = (effect.request.headers.get("Contact") or "").split(">")[0].lstrip("<")
-                headers = [("Contact", effect.request.headers.get("Contact") or "")]
+                contact = effect.request.headers.get("Contact") or ""
+                headers = [("Contact", contact), *self.register_headers]
                 response = make_response(effect.request, self.register_status, to_tag="far", headers=headers)
                 self.far.respond(effect.key, response, self.now)
             else:

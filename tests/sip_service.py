@@ -27,7 +27,8 @@ class Service:
     def __init__(self) -> None:
         self.sessions = new_sessions("service", first_cseq=100_000_000, repeat_2xx=False)
         self.realm, self.nonces, self.stale = "sip.test", [NONCE], False
-        self.granted = 60
+        self.algorithm: str | None = None  # of its challenges; None: RingCentral's form
+        self.granted, self.contact_params = 60, ""
         self.register_status: tuple[int, str] | None = None  # instead of 200
         self.register_headers: list[tuple[str, str]] = []
         self.challenges_refresh = False
@@ -67,9 +68,10 @@ class Service:
         request, key = effect.request, effect.key
         contact = request.headers.get("Contact") or ""
         leaves = contact.endswith("expires=0")
-        headers = [("Contact", contact.rpartition("=")[0] + f"={self.granted}"), *self.register_headers]
+        row = contact.rpartition("=")[0] + f"={self.granted}{self.contact_params}"
+        headers = [("Contact", row), *self.register_headers]
         if not (self._is_right(request, "Authorization") or (self.is_known and not leaves)):
-            challenge = make_challenge(self.realm, self.nonces[0], stale=self.stale)
+            challenge = make_challenge(self.realm, self.nonces[0], stale=self.stale, algorithm=self.algorithm)
             self._answer(key, request, 401, None, [("Www-Authenticate", challenge)])
         elif self.register_status is not None and not leaves:
             self._answer(key, request, *self.register_status, self.register_headers)

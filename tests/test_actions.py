@@ -21,17 +21,20 @@ from shared.messages import (
     Done,
     Hangup,
     Hold,
+    MediaDone,
     Mute,
     PlayDtmf,
     Problem,
     Refused,
     SendDtmf,
+    SendReply,
     ShapeMedia,
     Unhold,
     Unmute,
+    Window,
 )
 
-from .fakes import DESK, FAR_ANSWER, FAR_HELD, KIOSK, WALL, Rig
+from .fakes import DESK, FAR_ANSWER, FAR_HELD, HOST_ANSWER, KIOSK, WALL, Rig
 
 OF_A_CALL = [Answer, Decline, Hangup, Hold, Unhold, Mute, Unmute]
 
@@ -105,12 +108,12 @@ def test_dial_refuses_a_caller_id_that_is_no_number() -> None:
     assert rig.sip == ["REGISTER"]
 
 
-def test_dial_refuses_a_header_that_would_break_out_of_its_line_and_shows_no_live_call() -> None:
+def test_dial_refuses_a_header_that_would_break_out_of_its_line_before_any_sound_is_opened() -> None:
     rig = Rig()
     refused(rig.do(Dial(target="102", headers=(("X-A", "1\r\nX-B: 2"),))), "bad_request")
     assert rig.sip == ["REGISTER"]
-    assert rig.call().state.is_final
-    assert rig.kinds() == ["MakeOffer", "CloseMedia"]
+    assert rig.snapshot.calls == ()
+    assert rig.kinds() == []
 
 
 def test_dial_is_refused_while_the_phone_is_not_registered_and_says_why() -> None:
@@ -427,7 +430,74 @@ def test_a_new_connection_that_is_ready_when_nobody_wants_it_any_more_does_no_ha
         rig.hang_up_far(session)
     rig.answer_media(error=error)
     assert "200 INVITE" not in rig.sip
-    assert (rig.call().state is CallState.ANSWERED) == (is_withdrawn and not error)
+    assert (rig.call().state is CallState.ANSWERED) == is_withdrawn
+
+
+@pytest.mark.parametrize("wish", ["no description", "v=0\r\n", FAR_HELD.replace("m=audio", "m=video")])
+def test_a_change_that_cannot_be_read_is_refused_and_the_call_goes_on_as_it_was(wish: str) -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    before = rig.call()
+    rig.far.reinvite(rig.far.live()[0].session_id, wish + "a=ice-ufrag:far\r\n", rig.now)
+    rig.run()
+    assert rig.sip[-1] == "488 INVITE"
+    assert rig.call() == before
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+
+
+def test_a_new_connection_that_the_window_cannot_make_is_refused_and_the_call_goes_on() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.host_error = "no sound"
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_HELD.replace("ufrag:far", "ufrag:new"), rig.now)
+    rig.run()
+    assert rig.sip[-1] == "488 INVITE"
+    assert (rig.call().state, rig.call().held_by_remote) == (CallState.ANSWERED, False)
+    rig.host_error = ""
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+
+
+def test_an_acknowledgement_without_the_answer_to_our_offer_ends_the_call() -> None:
+    rig = Rig()
+    rig.ring(sdp="")
+    assert isinstance(rig.do(Answer(call_id=rig.call().call_id)), Done)
+    rig.far.acknowledge(rig.far.live()[0].session_id, "")
+    rig.run()
+    assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.NO_MEDIA)
+    assert rig.far.live() == []
+
+
+@pytest.mark.parametrize("sdp", ["", "nonsense", "v=0\r\n", HOST_ANSWER.replace("o=", "x=")])
+def test_a_window_whose_description_is_none_has_no_sound(sdp: str) -> None:
+    rig = Rig()
+    rig.host_answers = False
+    rig.ring()
+    request = rig.ask(Answer(call_id=rig.call().call_id))
+    rig.run()
+    [(_, command)] = rig.unanswered
+    rig.core.media_done(MediaDone(epoch=rig.epoch, command_id=command.command_id, sdp=sdp), rig.now)
+    rig.run()
+    refused(rig.answer_to(request), "no_media")
+    assert rig.call().state is CallState.RINGING
+
+
+def test_a_text_that_cannot_be_sent_is_refused() -> None:
+    rig = Rig()
+    document = '<Msg><Hdr SID="1" Req="" From="#9@sip.test" To="101" Cmd="6"/><Bdy Phn="1"/></Msg>'
+    rig.ring(headers=[("P-rc", document)])
+    refused(rig.do(SendReply(call_id=rig.call().call_id, text="\ud800")), "bad_request")
+
+
+def test_commands_to_a_window_that_never_loads_its_sound_do_not_pile_up() -> None:
+    rig = Rig()
+    slow = Window(instance="slow", name="slow", pid=9, media=True)
+    rig.core.window_heard(slow, rig.now)
+    for _ in range(3):
+        rig.do(Dial(target="102"), slow)
+        for _ in range(5):
+            rig.wait(1.0)
+            rig.core.window_heard(slow, rig.now)
+    assert len(rig.core._parts.hosts._early["slow"]) <= 1
 
 
 # -- mute and tones

@@ -32,8 +32,9 @@ def test_what_would_say_more_than_a_number_is_not_called(target: str) -> None:
 
 def test_a_caller_id_of_another_domain_is_not_asserted() -> None:
     assert identity("16505550100", "sip.test") == ("P-Asserted-Identity", "sip:16505550100@sip.test")
-    with pytest.raises(SipError):
-        identity("sip:16505550100@evil.test", "sip.test")
+    for number in ("sip:16505550100@evil.test", "1,sip:2", "1;x=y", "1@sip.test,sip:2"):
+        with pytest.raises(SipError):
+            identity(number, "sip.test")
 
 
 def test_a_header_field_of_ones_own_is_sent() -> None:

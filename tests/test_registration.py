@@ -76,6 +76,44 @@ def test_leaving_is_challenged_and_answered() -> None:
     assert len(phone.sent) == 2
 
 
+def test_a_phone_that_has_left_says_nothing_more_when_its_old_binding_runs_out() -> None:
+    pair, phone, _service = registered_phone()
+    phone.core.unregister(pair.now)
+    pair.wait(300)
+    assert changes(phone) == [("unregistered", 200)]
+
+
+def test_a_lifetime_of_nothing_is_asked_for_again_after_a_pause() -> None:
+    pair, phone, service = phone_and_service()
+    service.core.granted = 0
+    phone.core.connected(pair.now)
+    pair.run()
+    assert phone.events[-1] == RegistrationChanged(
+        "failed", None, 200, "the registrar granted no lifetime", 1.0
+    )
+    service.core.granted = 60
+    pair.wait(1)
+    assert phone.core.registration_state == "registered"
+
+
+def test_a_registrar_that_finds_each_interval_too_brief_is_not_run_at() -> None:
+    pair, phone, service = phone_and_service()
+    service.core.register_status = (423, "Interval Too Brief")
+    wishes = iter(range(100, 86_000))
+    original = service.core._answer
+
+    def answer(key, request, status, reason, headers):  # type: ignore[no-untyped-def]
+        original(
+            key, request, status, reason, [("Min-Expires", str(next(wishes)))] if status == 423 else headers
+        )
+
+    service.core._answer = answer
+    phone.core.connected(pair.now)
+    pair.run()
+    assert len(phone.sent) < 10
+    assert changes(phone)[-1] == ("failed", 423)
+
+
 def test_a_service_that_does_not_answer_the_leaving_does_not_hold_it_up() -> None:
     pair, phone, service = registered_phone()
     service.core.silent = True

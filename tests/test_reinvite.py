@@ -129,6 +129,34 @@ def test_a_reinvite_without_an_answer_ends_the_call() -> None:
     assert alice.sent[-1] == "BYE"
 
 
+def test_a_far_end_that_does_not_know_the_call_of_an_info_has_no_call() -> None:
+    pair, alice, _bob = pair_of_sessions()
+    call, _answered = established_call(pair)
+    pair.right = End(new_sessions("forgetful"))
+    alice.core.request_in_dialog(call, "INFO", pair.now)
+    pair.run()
+    assert alice.take(DialogRequestDone).status == 481
+    assert alice.take(SessionEnded).cause == "remote_bye"
+
+
+def test_an_answer_to_a_reinvite_that_comes_when_the_call_is_over_is_acknowledged() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call, answered = established_call(pair)
+    alice.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    bob.core.accept_reinvite(answered, ANSWER, pair.now)
+    (late,) = bob.core.effects()
+    bob.core.hangup(answered, pair.now)
+    pair.run()
+    assert [type(event) for event in alice.events] == [ReinviteDone, SessionEnded]
+    alice.sent.clear()
+
+    alice.core.receive(late.message, pair.now)
+    pair.run()
+
+    assert alice.sent == ["ACK"]
+
+
 def test_requests_without_an_answer_are_told_as_408() -> None:
     pair, alice, _ = pair_of_sessions()
     call, _answered = established_call(pair)

@@ -169,6 +169,48 @@ def test_an_unanswered_invite_times_out_after_32_seconds() -> None:
     assert alice.take(SessionEnded) == SessionEnded(call, "timeout", 408, "Request Timeout")
 
 
+def test_a_phone_that_rings_says_so_each_minute_so_that_no_proxy_gives_up() -> None:
+    pair, alice, bob = pair_of_sessions()
+    start_call(pair)
+    ringing = bob.take(InviteReceived).session_id
+    bob.core.progress(ringing, 180, pair.now)
+    pair.wait(59)
+    assert bob.sent == ["100 INVITE", "180 INVITE"]
+    pair.wait(122)
+    assert bob.sent == ["100 INVITE", *["180 INVITE"] * 4]
+    bob.core.answer(ringing, ANSWER, pair.now)
+    pair.wait(200)
+    assert bob.sent[5:] == ["200 INVITE"]
+
+
+def test_a_server_of_ringcentrals_clients_says_once_that_it_rings() -> None:
+    pair, _, bob = pair_of_sessions(repeat_2xx=False)
+    start_call(pair)
+    bob.core.progress(bob.take(InviteReceived).session_id, 183, pair.now)
+    pair.wait(200)
+    assert bob.sent == ["100 INVITE", "183 INVITE"]
+
+
+def test_an_invitation_that_expires_stops_ringing() -> None:
+    pair, alice, bob = pair_of_sessions()
+    call = start_call(pair, headers=[("Expires", "20")])
+    bob.core.progress(bob.take(InviteReceived).session_id, 180, pair.now)
+    pair.wait(19.9)
+    assert not bob.events
+    pair.wait(0.2)
+    assert bob.take(SessionEnded).cause == "remote_cancel"
+    assert alice.events[-1] == SessionEnded(call, "rejected", 487, "Request Terminated")
+
+
+@pytest.mark.parametrize("expires", ["", "soon", "-1", "99999999999"])
+def test_an_expiry_that_is_none_lets_it_ring(expires: str) -> None:
+    pair, _, bob = pair_of_sessions()
+    start_call(pair, headers=[("Expires", expires)])
+    bob.take(InviteReceived)
+    pair.wait(300)
+    assert not bob.events
+
+
 def test_a_call_may_ring_for_longer_than_any_timer() -> None:
     pair, alice, bob = pair_of_sessions()
     start_call(pair)
@@ -617,7 +659,7 @@ def test_ended_sessions_are_forgotten() -> None:
 
     for end in (alice, bob):
         assert end.core.next_deadline() is None
-        assert not end.core._sessions
-        assert not end.core._by_call_id
+        assert len(end.core._table) == 0
+        assert not end.core._table._by_call_id
         assert not end.core._context.owners
         assert len(end.core._context.transactions) == 0

@@ -333,18 +333,125 @@ def test_a_new_connection_lets_answered_calls_go_on() -> None:
     assert not [event for event in phone.events if isinstance(event, SessionEnded)]
 
 
-def test_hanging_up_without_a_connection_says_that_the_far_end_does_not_know() -> None:
+def test_a_call_that_is_hung_up_without_a_connection_ends_when_the_far_end_was_told() -> None:
+    pair, phone, service = registered_phone()
+    call, other = outgoing_call(pair, phone, service)
+    phone.core.disconnected(pair.now)
+    phone.core.hangup(call, pair.now)
+    pair.run()
+    assert ends_of(phone) == []
+
+    phone.core.connected(pair.now)
+    pair.run()
+
+    assert ends_of(phone) == [SessionEnded(call, "local_bye", 200, "OK")]
+    assert service.events[-1] == SessionEnded(other, "remote_bye", None, "")
+
+
+def test_a_bye_that_the_connection_may_have_lost_is_sent_once_more_over_the_next_one() -> None:
+    pair, phone, service = registered_phone()
+    call, other = outgoing_call(pair, phone, service)
+    phone.core.hangup(call, pair.now)
+    phone.core.effects()  # which are lost
+    phone.core.disconnected(pair.now)
+    pair.run()
+    assert ends_of(phone) == []
+
+    phone.core.connected(pair.now)
+    pair.run()
+
+    assert ends_of(phone) == [SessionEnded(call, "local_bye", 200, "OK")]
+    assert service.events[-1] == SessionEnded(other, "remote_bye", None, "")
+
+
+def test_a_far_end_that_cannot_be_told_for_32_seconds_is_given_up() -> None:
     pair, phone, service = registered_phone()
     call, _ = outgoing_call(pair, phone, service)
+    service.core.register_status = (503, "Service Unavailable")
+    service.core.is_known = False
     phone.core.disconnected(pair.now)
-    phone.core.effects()
-
+    phone.core.connected(pair.now)
     phone.core.hangup(call, pair.now)
+    pair.wait(31.9)
+    assert ends_of(phone) == []
+    pair.wait(0.2)
+    assert [(event.cause, event.status) for event in ends_of(phone)] == [("local_bye", 408)]
+    assert "BYE" not in phone.sent
 
-    (ended,) = phone.core.effects()
-    assert ended == SessionEnded(
-        call, "local_bye", None, "the connection is lost; the far end is told when it is back"
+
+def test_a_call_that_was_left_to_us_ends_if_there_is_no_connection_for_32_seconds() -> None:
+    pair, phone, service = registered_phone()
+    call, _ = outgoing_call(pair, phone, service)
+    successor = UserAgent(ACCOUNT, instance_id="the-instance", new_id=id_factory("new"), now=pair.now)
+    successor.restore_session(phone.core.export_session(call))
+    successor.disconnected(pair.now)
+    assert successor.next_deadline() == pair.now + 32
+    successor.tick(pair.now + 32)
+    assert [event.cause for event in successor.effects() if isinstance(event, SessionEnded)] == ["transport"]
+
+
+def ends_of(phone: End) -> list[SessionEnded]:
+    return [event for event in phone.events if isinstance(event, SessionEnded)]
+
+
+def answered_without_ack(pair: Pair, phone: End, service: End) -> tuple[str, str]:
+    """Let the service call the phone, which answers; its 200 arrives, and the ACK does not."""
+    other = service.core.sessions.invite(
+        "sip:us@x", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
     )
+    pair.run()
+    call = phone.take(InviteReceived).session_id
+    pair.drops = lambda message: isinstance(message, Request) and message.method == "ACK"
+    phone.core.answer(call, ANSWER, pair.now)
+    pair.run()
+    assert isinstance(service.events[-1], SessionAnswered)
+    pair.drops = lambda _: False
+    return call, other
+
+
+def test_an_answer_whose_ack_was_lost_with_the_connection_is_a_call_all_the_same() -> None:
+    pair, phone, service = registered_phone()
+    call, other = answered_without_ack(pair, phone, service)
+    phone.core.disconnected(pair.now)
+    phone.core.connected(pair.now)
+    pair.run()
+    phone.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    service.core.sessions.accept_reinvite(other, ANSWER, pair.now)
+    pair.wait(60)
+
+    assert ReinviteDone(call, 200, "OK", ANSWER) in phone.events
+    assert ends_of(phone) == []
+    assert phone.sent.count("200 INVITE") == 1
+
+
+def test_an_answer_that_was_lost_with_the_connection_is_no_call_as_the_far_end_says() -> None:
+    pair, phone, service = registered_phone()
+    service.core.sessions.invite(
+        "sip:us@x", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
+    )
+    pair.run()
+    call = phone.take(InviteReceived).session_id
+    phone.core.answer(call, ANSWER, pair.now)
+    phone.core.effects()  # the 200 is lost
+    phone.core.disconnected(pair.now)
+    service.core.sessions.disconnected(pair.now)
+    phone.core.connected(pair.now)
+    pair.run()
+    phone.core.reinvite(call, HELD, pair.now)
+    pair.run()
+    assert [(event.cause, event.status) for event in ends_of(phone)] == [("remote_bye", 481)]
+
+
+def test_a_call_that_was_hung_up_before_its_ack_came_is_hung_up_over_the_next_connection() -> None:
+    pair, phone, service = registered_phone()
+    call, other = answered_without_ack(pair, phone, service)
+    phone.core.hangup(call, pair.now)
+    phone.core.disconnected(pair.now)
+    phone.core.connected(pair.now)
+    pair.run()
+    assert [event.cause for event in ends_of(phone)] == ["local_bye"]
+    assert service.events[-1] == SessionEnded(other, "remote_bye", None, "")
 
 
 def test_a_call_goes_on_in_another_user_agent() -> None:
@@ -430,6 +537,35 @@ def test_an_answer_that_cannot_be_used_ends_the_call_instead_of_hanging_it() -> 
 
     ended = phone.core.effects()[-1]
     assert (ended.session_id, ended.cause) == (call, "rejected")
+
+
+@pytest.mark.parametrize("contact", ['<sip:x@y.invalid;a="b c">', "<sip:x@y.invalid;a=<>"])
+def test_an_address_that_no_request_could_be_sent_to_makes_no_call(contact: str) -> None:
+    pair, phone, service = registered_phone()
+    call, other = outgoing_call(pair, phone, service, answer=False)
+    service.core.sessions.answer(other, ANSWER, pair.now)
+    (effect,) = service.core.effects()
+    effect.message.headers.set("Contact", contact)
+    phone.core.receive(effect.message.encode(), pair.now)
+    ended = phone.core.effects()[-1]
+    assert (ended.session_id, ended.cause) == (call, "rejected")
+
+    phone.core.receive(read_frame("inbound-invite").replace("Contact: <sip:", "Contact: <sip:a b"), pair.now)
+    answers = [effect for effect in phone.core.effects() if isinstance(effect, Send)]
+    assert [effect.status for effect in answers] == [400]
+
+
+def test_a_document_whose_sender_is_nobody_costs_the_services_extras_but_not_the_call() -> None:
+    _, phone, _ = registered_phone()
+    frame = read_frame("inbound-invite").replace('From="#996016@', 'From="a b@')
+    assert 'From="a b@' in frame
+    phone.core.receive(frame, 1000.0)
+    effects = phone.core.effects()
+    assert [effect.status for effect in effects if isinstance(effect, Send)] == [100, 180]
+    (event,) = (effect for effect in effects if isinstance(effect, InviteReceived))
+    assert phone.core.agent_sid(event.session_id) == ""
+    with pytest.raises(ActionRefused):
+        phone.core.agent_command(event.session_id, Command.CLIENT_VOICEMAIL, {}, 1000.0)
 
 
 def test_an_account_that_cannot_be_written_is_refused_at_once() -> None:

@@ -2,7 +2,17 @@
 
 from .core import PhoneCore
 from .estate import Estate, decode_estate
-from .term import AnswerAction, CommandHost, DropLine, Effect, ForgetInstance, LeaveProxy, SendSip, TellWindow
+from .term import (
+    AnswerAction,
+    CommandHost,
+    DropLine,
+    Effect,
+    ForgetInstance,
+    KeepLine,
+    LeaveProxy,
+    SendSip,
+    TellWindow,
+)
 
 __all__ = [
     "AnswerAction",
@@ -11,6 +21,7 @@ __all__ = [
     "Effect",
     "Estate",
     "ForgetInstance",
+    "KeepLine",
     "LeaveProxy",
     "PhoneCore",
     "SendSip",

@@ -65,12 +65,10 @@ class Anchors:
         for waiting in self._waiting():
             if self._homeless[waiting.call_id] <= now:
                 self._lose(waiting, _DIED, now)
-        for call_id in [call_id for call_id, (at, _) in self._again.items() if at <= now]:
-            record = self._term.calls.find(call_id)
-            if record is None or not record.is_orphan:
-                del self._again[call_id]
-            else:
-                self._again[call_id] = (float("inf"), self._again[call_id][1])
+        for record in self._asked_again():
+            at, pause = self._again[record.call_id]
+            if at <= now:
+                self._again[record.call_id] = (float("inf"), pause)
                 self._changes.replace(record, now)
 
     def next_deadline(self) -> float | None:
@@ -84,6 +82,13 @@ class Anchors:
         waiting = [record for record in known.values() if record and not record.view.state.is_final]
         self._homeless = {record.call_id: self._homeless[record.call_id] for record in waiting}
         return waiting
+
+    def _asked_again(self) -> list[CallRecord]:
+        """Return the calls whose far end is to be asked again; forget those that are over."""
+        known = {call_id: self._term.calls.find(call_id) for call_id in self._again}
+        orphans = [one for one in known.values() if one and one.is_orphan and not one.view.state.is_final]
+        self._again = {record.call_id: self._again[record.call_id] for record in orphans}
+        return orphans
 
     def _ask_again(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Wait until the far end is done with what the dead process began (RFC 3261 §14.2)."""

@@ -10,7 +10,7 @@ from functools import partial
 from agents.sip.events import ReinviteDone, ReinviteReceived
 from agents.sip.sdp import Direction as SdpDirection
 from agents.sip.sdp import Sdp, direction_of, mirror
-from shared.errors import ActionRefused
+from shared.errors import ActionRefused, SipError
 from shared.messages import CallState, Cause, Hold, MediaDone, Mute, ReInvite, Request, Unhold, Unmute
 
 from .calls import CallRecord
@@ -94,15 +94,17 @@ class Changes:
             record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
             user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
             return
-        self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
+        if not has_audio(event.sdp):
+            # The call goes on as it was (RFC 3261 §14.2).
+            user_agent.reject_reinvite(event.session_id, 488, now)
+            return
         before, record.remote_sdp = record.remote_sdp, event.sdp
         if ice_of(before) != ice_of(event.sdp):
             # New ICE credentials need a new connection, so the host answers as if the call was new.
-            then = partial(self._reanswered, event.session_id, record)
+            then = partial(self._reanswered, event, record, before)
             self._hosts.answer(record.view.media_host, record, then, now)
             return
-        record.local_sdp = _same_answer(record, event)
-        user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
+        self._agree(event, record, _same_answer(record, event), now)
 
     # -- inside
 
@@ -149,17 +151,20 @@ class Changes:
     def _accepted(
         self, event: ReinviteDone, record: CallRecord, request: Request | None, *, is_new: bool, now: float
     ) -> None:
-        held = isinstance(request.action, Hold) if request and not is_new else record.view.held
+        action = request.action if request else None
+        held = isinstance(action, Hold) if isinstance(action, Hold | Unhold) else record.view.held
         if not held and event.sdp:
             direction = direction_of(event.sdp)
             self._term.change(record, held_by_remote=direction in ("sendonly", "inactive"))
         self._term.change(record, held=held)
         if is_new:
             record.remote_sdp = event.sdp
+            then = partial(self._applied, request, record)
             if record.is_orphan:
                 record.is_orphan, record.told_muted = False, record.view.muted
                 self.shape(record, held=held, now=now)  # first: a microphone that is not to be heard
-            self._hosts.apply(record, partial(self._applied, request, record), now)
+                then = partial(self._moved, request, record)
+            self._hosts.apply(record, then, now)
             return
         if request is not None:
             if not held:
@@ -176,6 +181,12 @@ class Changes:
         text = f"the far end refused: {event.status} {event.reason}"
         self._term.refuse(request, ActionRefused("far_end", text, event.status), now)
 
+    def _moved(self, request: Request | None, record: CallRecord, done: MediaDone, now: float) -> None:
+        """Take what became of the new sound of a call whose old one had died."""
+        self._applied(request, record, done, now)
+        if done.error and not record.view.state.is_final:
+            self._term.end_here(record, Cause.LOST, now, reason=f"no sound elsewhere: {done.error}")
+
     def _applied(self, request: Request | None, record: CallRecord, done: MediaDone, now: float) -> None:
         if request is None:
             return
@@ -184,15 +195,25 @@ class Changes:
         else:
             self._term.acknowledge(request, now, record.call_id)
 
-    def _reanswered(self, session_id: str, record: CallRecord, done: MediaDone, now: float) -> None:
+    def _reanswered(
+        self, event: ReinviteReceived, record: CallRecord, before: str, done: MediaDone, now: float
+    ) -> None:
         if record.view.state.is_final:
             return
         if done.error:
-            self._term.end_here(record, Cause.NO_MEDIA, now)
+            record.remote_sdp = before
+            with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
+                self._term.user_agent.reject_reinvite(event.session_id, 488, now)
             return
-        record.local_sdp = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
-        with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
-            self._term.user_agent.accept_reinvite(session_id, record.local_sdp, now)
+        answer = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
+        with contextlib.suppress(ActionRefused):
+            self._agree(event, record, answer, now)
+
+    def _agree(self, event: ReinviteReceived, record: CallRecord, answer: str, now: float) -> None:
+        """Accept what the far end wants."""
+        record.local_sdp = answer
+        self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
+        self._term.user_agent.accept_reinvite(event.session_id, answer, now)
 
     def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
         if done.error:
@@ -212,6 +233,14 @@ def reoffer(local_sdp: str, direction: SdpDirection) -> str:
     sdp = Sdp.parse(local_sdp)
     changed = sdp.with_version(sdp.version + 1).with_direction(direction).with_attribute("setup", "actpass")
     return changed.encode()
+
+
+def has_audio(sdp: str) -> bool:
+    """Whether a text is a description, and of sound."""
+    try:
+        return bool(Sdp.parse(sdp).audio())
+    except SipError:
+        return False
 
 
 def ice_of(sdp: str) -> str:

@@ -4,44 +4,10 @@ import re
 from collections.abc import Iterable
 
 from agents.sip.events import DialogRequestDone
-from shared.errors import ActionRefused
+from agents.sip.outgoing import custom_fields
+from shared.errors import ActionRefused, SipError
 
 _NUMBER = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
-#: What the user agent writes itself (RFC 3261 §20); a second one would make two messages of one.
-_OURS = frozenset(
-    [
-        "via",
-        "from",
-        "to",
-        "call-id",
-        "cseq",
-        "contact",
-        "max-forwards",
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "user-agent",
-        "authorization",
-        "proxy-authorization",
-        "route",
-        "record-route",
-        "require",
-        "proxy-require",
-        "supported",
-        "allow",
-        "p-asserted-identity",
-        "i",
-        "f",
-        "t",
-        "m",
-        "l",
-        "c",
-        "e",
-        "v",
-        "k",
-    ]
-)
-_MAX_HEADERS = 16
 
 
 def require_number(text: str, what: str = "number or extension") -> None:
@@ -52,12 +18,10 @@ def require_number(text: str, what: str = "number or extension") -> None:
 
 def require_headers(headers: Iterable[tuple[str, str]]) -> None:
     """Refuse the action if one of ``headers`` is not for programs to write, or there are too many."""
-    fields = list(headers)
-    if len(fields) > _MAX_HEADERS:
-        raise ActionRefused("bad_request", f"{len(fields)} headers are too many; {_MAX_HEADERS} may be added")
-    for name, _ in fields:
-        if name.strip().lower() in _OURS:
-            raise ActionRefused("bad_request", f"the header {name!r} is the phone's own to write")
+    try:
+        custom_fields(headers)
+    except SipError as exc:
+        raise ActionRefused("bad_request", exc.reason) from exc
 
 
 def failure_of(event: DialogRequestDone, what: str) -> ActionRefused:

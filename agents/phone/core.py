@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Callable
 
 from agents.sip.agent_channel import AgentCommandDone, AgentMessageReceived
-from agents.sip.registration import CloseTransport, RegistrationChanged
+from agents.sip.registration import CloseTransport, KeepAlive, RegistrationChanged
 from agents.sip.transaction import Send
 from agents.sip.user_agent import Effect as UserAgentEffect
 from agents.sip.user_agent import FrameDropped, UserAgent
 from shared.config import Account, Settings
-from shared.errors import ActionRefused
+from shared.errors import ActionRefused, SipError
 from shared.messages import (
     Answer,
     Cause,
@@ -40,7 +40,17 @@ from .outcomes import Outcomes
 from .parts import Parts
 from .presence import Presence
 from .signalling import Signalling
-from .term import AnswerAction, DropLine, Effect, ForgetInstance, LeaveProxy, SendSip, TellWindow, Term
+from .term import (
+    AnswerAction,
+    DropLine,
+    Effect,
+    ForgetInstance,
+    KeepLine,
+    LeaveProxy,
+    SendSip,
+    TellWindow,
+    Term,
+)
 
 
 class PhoneCore:
@@ -132,6 +142,8 @@ class PhoneCore:
             self._actions.begin(request, now)
         except ActionRefused as exc:
             term.refuse(request, exc, now)
+        except SipError as exc:
+            term.refuse(request, ActionRefused("bad_request", f"this cannot be sent: {exc.reason}"), now)
 
     def window_heard(self, window: Window, now: float) -> None:
         """Note that a window is here."""
@@ -290,6 +302,8 @@ class PhoneCore:
                 self._term.effects.append(SendSip(effect.text, effect.method))
             case CloseTransport():
                 self._term.effects.append(DropLine(effect.reason))
+            case KeepAlive():
+                self._term.effects.append(KeepLine(effect.every))
             case RegistrationChanged():
                 self._signalling.registration_changed(effect, now)
                 if effect.state == "registered":
@@ -327,18 +341,18 @@ class PhoneCore:
         self._term.effects.append(TellWindow(request.instance, refused))
 
     def _go_on(self, now: float) -> None:
-        """Tell the far end of each call that was left to us where we are now, or that it is over.
+        """Tell the far end of each call that was left to us where we are now.
 
         So after a lost connection, too: the service sends what it has for us where it heard of us last. It is
         a re-INVITE with the same sound: what is held stays held.
         """
-        records, self._inherited = [*self._inherited, *self._term.goodbyes], []
-        self._term.goodbyes = []
+        records, self._inherited = self._inherited, []
         for record in records:
-            with contextlib.suppress(ActionRefused):  # it has ended, or is being changed
-                if record.view.state.is_final:
-                    self._term.user_agent.hangup(record.session_id, now)
-                elif record.is_orphan or record.view.media is MediaState.FAILED:
+            if record.view.state.is_final:
+                continue  # the user agent says so to the far end
+            is_silent = record.is_orphan or not record.remote_sdp or record.view.media is MediaState.FAILED
+            with contextlib.suppress(ActionRefused):  # it is being changed
+                if is_silent:
                     self._parts.changes.replace(record, now)
                 elif record.changing is None and not record.is_renewing:
                     self._parts.changes.repeat(record, now)

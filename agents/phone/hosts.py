@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.errors import ActionRefused
+from agents.sip.sdp import Sdp
+from shared.errors import ActionRefused, SipError
 from shared.messages import (
     ApplyAnswer,
     MakeAnswer,
@@ -32,6 +33,7 @@ class _Waiting:
     instance: str
     deadline: float
     then: Then
+    wants_sdp: bool
 
 
 class MediaHosts:
@@ -102,9 +104,13 @@ class MediaHosts:
                 self._term.effects.append(CommandHost(instance, command))
 
     def done(self, message: MediaDone, now: float) -> None:
-        """Take a host's answer; one that came too late is ignored."""
-        if waiting := self._waiting.pop(message.command_id, None):
-            waiting.then(message, now)
+        """Take a host's answer; one that came too late is ignored. A description must be one."""
+        if (waiting := self._waiting.pop(message.command_id, None)) is None:
+            return
+        if waiting.wants_sdp and not message.error and not _is_usable(message.sdp):
+            error = "what it says is no session description"
+            message = MediaDone(epoch=message.epoch, command_id=message.command_id, error=error)
+        waiting.then(message, now)
 
     def changed(self, message: MediaChanged) -> None:
         """Note the connectivity that a host reports of a call."""
@@ -132,13 +138,24 @@ class MediaHosts:
         return min((waiting.deadline for waiting in self._waiting.values()), default=None)
 
     def _ask(self, instance: str, command: MediaCommand, then: Then, now: float) -> None:
-        self._waiting[command.command_id] = _Waiting(instance, now + _ANSWER_TIME, then)
+        wants_sdp = isinstance(command, MakeOffer | MakeAnswer)
+        self._waiting[command.command_id] = _Waiting(instance, now + _ANSWER_TIME, then, wants_sdp)
         if self._term.presence.is_attached(instance):
             self._term.effects.append(CommandHost(instance, command))
         else:
-            self._early.setdefault(instance, []).append(command)
+            early = [one for one in self._early.get(instance, ()) if one.command_id in self._waiting]
+            self._early[instance] = [*early, command]
 
     def _fail(self, applies: Callable[[_Waiting], bool], error: str, now: float) -> None:
         for command_id in [key for key, waiting in self._waiting.items() if applies(waiting)]:
             failed = MediaDone(epoch=self._term.epoch, command_id=command_id, error=error)
             self.done(failed, now)
+
+
+def _is_usable(sdp: str) -> bool:
+    """Whether a description has what later changes of it need: an origin and sound."""
+    try:
+        Sdp.parse(sdp).with_version(1).with_direction("sendrecv")
+    except SipError:
+        return False
+    return True

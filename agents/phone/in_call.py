@@ -42,7 +42,7 @@ _TYPE = ("Content-Type", "application/json;charset=utf-8")
 
 
 class _Result(msgspec.Struct, frozen=True):
-    code: int = -1
+    code: int
     description: str = ""
     number: str = ""
     place: str = msgspec.field(default="", name="park extension")
@@ -51,7 +51,7 @@ class _Result(msgspec.Struct, frozen=True):
 class _Response(msgspec.Struct, frozen=True):
     reqid: int
     command: str = ""
-    result: _Result = _Result()
+    result: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -59,6 +59,7 @@ class _Document(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Document)
+_result_decoder = msgspec.json.Decoder(_Result)
 
 
 @dataclass(slots=True)
@@ -110,18 +111,21 @@ class InCall:
         request = event.request
         if request.method != "INFO" or len(request.body) > _MAX_BODY_CHARS:
             return
-        try:
-            response = _decoder.decode(request.body).response
-        except (msgspec.DecodeError, RecursionError):
+        response = _read(request.body)
+        if response is None:
             return  # of another kind: keys, for example
         matching = (one for one in self._under_way if one.record is record and one.number == response.reqid)
         one = next(matching, None)
         if one is None or response.command != _COMMANDS[type(one.action)]:
             return
-        if response.result.code == 0:
-            self._succeeded(one, response.result, now)
+        result = _read_result(response)
+        if result is None:
+            text = "what the service says of it cannot be read; look at the call"
+            self._refuse(one, ActionRefused("unknown", text), now)
+        elif result.code == 0:
+            self._succeeded(one, result, now)
         else:
-            text = f"the service cannot do it: {response.result.description[:200] or response.result.code}"
+            text = f"the service cannot do it: {_plain(result.description, 200) or result.code}"
             self._refuse(one, ActionRefused("far_end", text), now)
 
     def ended(self, record: CallRecord, now: float) -> None:
@@ -146,9 +150,9 @@ class InCall:
             case StartRecording() | StopRecording():
                 self._term.change(one.record, recording=isinstance(one.action, StartRecording))
             case Flip():
-                value = Flipped(number=result.number[:64] or one.action.target)
+                value = Flipped(number=_plain(result.number, 64) or one.action.target)
             case Park():
-                value = Parked(location=result.place[:64])
+                value = Parked(location=_plain(result.place, 64))
                 # The far end stays where it was parked; our end is to be hung up by us.
                 self._term.end_here(one.record, Cause.PARKED, now)
         self._term.acknowledge(one.request, now, one.record.call_id, value)
@@ -156,6 +160,26 @@ class InCall:
     def _refuse(self, one: _UnderWay, error: ActionRefused, now: float) -> None:
         self._under_way.remove(one)
         self._term.refuse(one.request, error, now)
+
+
+def _read(body: str) -> _Response | None:
+    """Return what an INFO answers; None if it is no answer."""
+    try:
+        return _decoder.decode(body).response
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _read_result(response: _Response) -> _Result | None:
+    try:
+        return _result_decoder.decode(response.result)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _plain(text: str, longest: int) -> str:
+    """Return what of a text can be shown: it is somebody else's, and a terminal obeys control characters."""
+    return "".join(char for char in text[:longest] if char.isprintable())
 
 
 def _encode(asked: dict[str, object]) -> str:

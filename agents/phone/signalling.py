@@ -181,9 +181,13 @@ class Signalling:
 
     def _confirmed(self, event: SessionConfirmed | ReinviteConfirmed, record: CallRecord, now: float) -> None:
         """Take an ACK: it brings the far end's answer, if ours was the offer."""
-        if event.sdp and not record.view.state.is_final:
+        if record.view.state.is_final:
+            return
+        if event.sdp:
             record.remote_sdp = event.sdp
             self._hosts.apply(record, partial(self._applied, record), now)
+        elif not record.remote_sdp:
+            self._term.end_here(record, Cause.NO_MEDIA, now, reason="the far end did not answer our offer")
 
     def _applied(self, record: CallRecord, done: MediaDone, now: float) -> None:
         if done.error and not record.view.state.is_final:

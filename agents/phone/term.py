@@ -48,6 +48,13 @@ class LeaveProxy:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepLine:
+    """Effect: let something pass the connection ``every`` so many seconds: so the service wants it."""
+
+    every: float
+
+
+@dataclass(frozen=True, slots=True)
 class TellWindow:
     """Effect: send this to a window."""
 
@@ -80,7 +87,7 @@ class ForgetInstance:
     instance: str
 
 
-Effect = SendSip | DropLine | LeaveProxy | TellWindow | CommandHost | AnswerAction | ForgetInstance
+Effect = SendSip | DropLine | KeepLine | LeaveProxy | TellWindow | CommandHost | AnswerAction | ForgetInstance
 
 
 class Term:
@@ -100,7 +107,6 @@ class Term:
         self.epoch, self.user_agent, self.new_id = epoch, user_agent, new_id
         self.calls, self.presence, self.outcomes = calls, presence, outcomes
         self.registration = Registration()
-        self.goodbyes: list[CallRecord] = []  # calls whose far end must be told that they are over
         self.effects: list[Effect] = []
         self.has_changed = True
         self._wall_offset = wall_offset
@@ -158,8 +164,6 @@ class Term:
         self.end_call(record, cause, now, reason=reason)
         if not has_session:
             self.settle_hangups(record, now)
-        elif record.view.answered_at and not self.is_registered:
-            self.goodbyes.append(record)  # an answered call outlives a connection: said over the next one
         else:
             self.user_agent.hangup(record.session_id, now)
 

@@ -24,6 +24,8 @@ from .grammar import (
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _HOST_PORT = re.compile(r"([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _USER = re.compile(r"[^\s<>\"@\x00-\x1f]+")
+#: What may stand nowhere in a URI: it would end it early, or what it is written into.
+_FOREIGN = re.compile(r"[\s<>\"\x00-\x1f\x7f]")
 # No two neighbouring parts match the same character: a hostile value takes linear time.
 _DISPLAY = re.compile(r'(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*|([^<"]*))<', re.DOTALL)
 
@@ -61,12 +63,17 @@ class Uri(NamedTuple):  # and no dataclass: one of these is made three times as 
 
     @classmethod
     def _with_host(cls, scheme: str, user: str | None, text: str) -> "Uri":
-        text, _, headers = text.partition("?")
         match = _HOST_PORT.match(text)
         if match is None:
             raise SipError("the host of a URI cannot be read")
         port = parse_number(match[2], "a URI's port", below=65_536) if match[2] else None
-        return cls(scheme, user, match[1], port, parse_params(text[match.end() :]), headers)
+        rest = text[match.end() :]
+        if not rest:
+            return cls(scheme, user, match[1], port)
+        if _FOREIGN.search(rest):
+            raise SipError("a URI contains a character that it must not")
+        params, _, headers = rest.partition("?")
+        return cls(scheme, user, match[1], port, parse_params(params), headers)
 
     def param(self, name: str) -> str | None:
         """Return a URI parameter: "" for a flag, None if it is not there."""

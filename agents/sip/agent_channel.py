@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from shared.config import Account
-from shared.errors import ActionRefused
+from shared.errors import ActionRefused, SipError
 
 from . import ringcentral
 from .address import NameAddr, Uri
@@ -50,9 +50,10 @@ class AgentChannel:
     def invited(self, event: InviteReceived, now: float) -> None:
         """Take a call: if it came with ``P-rc``, confirm that we have it; without that no command works."""
         call = ringcentral.call_message(event.request.headers)
-        if call is not None:
-            self._calls[event.session_id] = call
-            self.send(event.session_id, Command.CLIENT_RECEIVE_CONFIRM, {}, now)
+        if call is None or not _is_address(call.sender):
+            return  # the call itself is sound: only the service's extras are lost
+        self._calls[event.session_id] = call
+        self.send(event.session_id, Command.CLIENT_RECEIVE_CONFIRM, {}, now)
 
     def ended(self, session_id: str) -> None:
         """Take that a session is over."""
@@ -119,3 +120,11 @@ class AgentChannel:
             "Content-Type": ringcentral.AGENT_CONTENT_TYPE,
         }
         return Request("MESSAGE", uri, Headers(fields.items()), body)
+
+
+def _is_address(sender: str) -> bool:
+    """Whether messages can be sent to whom a document names as its sender."""
+    try:
+        return Uri.parse(f"sip:{sender}").user is not None
+    except SipError:
+        return False

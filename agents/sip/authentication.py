@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from .digest import Challenge, Credentials, authorize, choose_challenge, parse_authorization
 from .message import Request, Response
-from .ringcentral import digest_uri
+from .ringcentral import digest_uri, is_dialect
 
 _BRANCH = re.compile(r";branch=[^;]*")
 _HEADERS = {401: ("Www-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
@@ -21,11 +21,15 @@ MAX_ATTEMPTS = 3
 
 
 class Authenticator:
-    """Makes the second attempt of a request that was challenged."""
+    """Makes the second attempt of a request that was challenged.
+
+    ``is_ringcentral`` tells whether the challenge answered last was in that service's form.
+    """
 
     def __init__(self, credentials: Credentials, *, realm: str, new_id: Callable[[], str]) -> None:
         self._credentials, self._realm, self._new_id = credentials, realm, new_id
         self._nonce, self._count, self._cnonce = "", 0, ""
+        self.is_ringcentral = False
 
     def retry(self, request: Request, response: Response) -> Request | None:
         """Return ``request`` with an answer to the challenge in ``response``, or None if there is no use.
@@ -39,6 +43,7 @@ class Authenticator:
         challenge = choose_challenge(response.headers.get_all(challenge_name), realm=self._realm)
         if challenge is None or not self._may_answer(request, answer_name, challenge):
             return None
+        self.is_ringcentral = is_dialect(challenge)
         again = Request(request.method, request.uri, request.headers.copy(), request.body)
         via = _BRANCH.sub(f";branch=z9hG4bK-{self._new_id()}", again.headers.get_all("Via")[0])
         again.headers.set("Via", via)

@@ -33,7 +33,8 @@ class Context:
     """Shared by the sessions of one connection, and owned by :class:`.sessions.Sessions`.
 
     ``first_cseq`` numbers the first request of each dialog; ``repeat_2xx`` says whether an answer is sent
-    again until its ACK comes, as RFC 3261 §13.3.1.4 asks. RingCentral's service does not.
+    again until its ACK comes, and a provisional one each minute, as RFC 3261 §13.3.1 asks. RingCentral's
+    service does neither. ``late_goodbyes``: a BYE that has no connection waits for the next one.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Context:
         authenticator: Authenticator | None,
         first_cseq: int,
         repeat_2xx: bool,
+        late_goodbyes: bool,
     ) -> None:
         self.endpoint, self.new_id, self.authenticator = endpoint, new_id, authenticator
-        self.first_cseq, self.repeat_2xx = first_cseq, repeat_2xx
+        self.first_cseq, self.repeat_2xx, self.late_goodbyes = first_cseq, repeat_2xx, late_goodbyes
         self.transactions = Transactions()
         self.timers: Timers[tuple[str, str]] = Timers()  # (session id, timer's name)
         self.owners: dict[TransactionKey, tuple[str, str]] = {}  # (session id, role)

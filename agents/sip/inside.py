@@ -33,8 +33,11 @@ class InsideRequests:
         if again is not None and self._session.dialog is not None:
             self._session.dialog = self._session.dialog.sent(again)
             self._send(request_id, again, attempt + 1, now)
-        else:
-            self._tell(request_id, response.status, response.reason, response)
+            return
+        self._tell(request_id, response.status, response.reason, response)
+        if response.status == 481:
+            # The peer does not know the dialog any more (§12.2.1.2).
+            self._session.fail("remote_bye", response.status, response.reason, now)
 
     def timed_out(self, request_id: str, status: int, reason: str) -> None:
         """Take that no answer will come."""

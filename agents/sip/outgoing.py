@@ -18,10 +18,12 @@ OWN_FIELDS = frozenset(
         *("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m", "max-forwards"),
         *("route", "record-route", "require", "proxy-require", "user-agent", "p-asserted-identity"),
         *("content-length", "l", "content-type", "c", "content-encoding", "e"),
-        *("authorization", "proxy-authorization"),
+        *("authorization", "proxy-authorization", "supported", "k", "allow"),
     }
 )
-_MOST_FIELDS, _LONGEST_VALUE, _LONGEST_TARGET = 32, 1_024, 256
+_MOST_FIELDS, _LONGEST_VALUE, _LONGEST_TARGET = 16, 1_024, 256
+#: Without angle brackets, a comma would begin a second identity, and a semicolon the field's parameters.
+_SEVERAL = re.compile("[,;?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -30,7 +32,7 @@ def custom_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
     Raises:
         SipError: If a name is no token or one of :data:`OWN_FIELDS`, a value has control characters or is
-            longer than 1,024 characters, or there are more than 32.
+            longer than 1,024 characters, or there are more than 16.
     """
     checked = list(fields)
     if len(checked) > _MOST_FIELDS:
@@ -65,6 +67,6 @@ def target_uri(target: str, domain: str) -> str:
 def identity(number: str, domain: str) -> tuple[str, str]:
     """Return the header field that asks the service to show ``number``; raises like :func:`target_uri`."""
     uri = target_uri(number, domain)
-    if Uri.parse(uri).host.lower() != domain.lower():
+    if Uri.parse(uri).host.lower() != domain.lower() or _SEVERAL.search(uri):
         raise SipError("a caller id must be a number of the account")
     return ("P-Asserted-Identity", uri)

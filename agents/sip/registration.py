@@ -1,4 +1,4 @@
-"""[core] The binding of one phone at its registrar (RFC 3261 §10).
+"""[core] The binding of one phone at its registrar (RFC 3261 §10); its extras are :mod:`.outbound`.
 
 ::
 
@@ -21,6 +21,7 @@ from .authentication import MAX_ATTEMPTS, Authenticator
 from .dialog import Endpoint
 from .grammar import parse_number
 from .message import Headers, Request, Response
+from .outbound import Extensions, Granted
 
 RegistrationState = Literal["unregistered", "registering", "registered", "failed"]
 
@@ -64,7 +65,14 @@ class RegistrationChanged:
     retry_after: float | None
 
 
-Effect = SendRegister | CloseTransport | RegistrationChanged
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Effect: let something pass the connection ``every`` so many seconds: so the service wants it."""
+
+    every: float
+
+
+Effect = SendRegister | CloseTransport | RegistrationChanged | KeepAlive
 
 
 def refresh_delay(expires: float) -> float:
@@ -110,6 +118,9 @@ class Registration:
         self._answer_by: float | None = None
         self._register_at: float | None = None
         self._valid_until: float | None = None
+        self._has_widened = False  # the lifetime asked for, on the registrar's wish
+        self._extensions = Extensions()
+        self.granted = Granted()
         self._effects: list[Effect] = []
 
     def register(self, now: float) -> None:
@@ -120,6 +131,7 @@ class Registration:
 
     def unregister(self, now: float) -> None:
         """Remove the binding; the state "unregistered" follows, whether or not an answer comes."""
+        self._valid_until = None
         self._start(0, now)
 
     def disconnected(self) -> None:
@@ -137,17 +149,19 @@ class Registration:
         again = self._authenticator.retry(request, response) if self._attempts < MAX_ATTEMPTS else None
         if again is not None:
             self._cseq = again.cseq.number
+            self._extensions.met(is_ringcentral=self._authenticator.is_ringcentral)
+            self._write_contact(again)
             self._send(again, now)
-        elif response.status == 423 and (wanted := self._min_expires(response)) > self._expires > 0:
-            self._asked = wanted
-            self._start(wanted, now)
+        elif self._expires > 0 and (self._widened(response) or self._extensions.refused(response)):
+            self._start(self._asked, now)
         elif self._expires == 0:
+            self._idle()
             ended_well = response.status < 300 or response.status == 481
             self._change("unregistered", status=response.status, reason="" if ended_well else response.reason)
         elif response.status < 300:
             self._granted(response, now)
         else:
-            self._failed(response, now)
+            self._failed(response, response.reason, now)
 
     def not_answered(self) -> None:
         """Take that no answer came to the REGISTER sent last."""
@@ -188,10 +202,9 @@ class Registration:
         self._register_at = None
         self._expires, self._attempts = expires, 0
         self._cseq += 1
-        self._send(self._make(expires), now)
+        self._send(self._make(), now)
 
-    def _make(self, expires: int) -> Request:
-        contact = f'{self._endpoint.contact};+sip.instance="<urn:uuid:{self._instance_id}>";expires={expires}'
+    def _make(self) -> Request:
         headers = Headers(
             [
                 ("Via", self._endpoint.via(self._new_id())),
@@ -200,11 +213,17 @@ class Registration:
                 ("To", f"<{self._aor}>"),
                 ("Call-Id", self._call_id),
                 ("CSeq", f"{self._cseq} REGISTER"),
-                ("Contact", contact),
+                ("Contact", ""),
                 ("User-Agent", self._endpoint.user_agent),
             ]
         )
-        return Request("REGISTER", f"sip:{self._domain}", headers)
+        request = Request("REGISTER", f"sip:{self._domain}", headers)
+        self._write_contact(request)
+        return request
+
+    def _write_contact(self, request: Request) -> None:
+        contact = f'{self._endpoint.contact};+sip.instance="<urn:uuid:{self._instance_id}>"'
+        self._extensions.write_into(request, contact, self._expires)
 
     def _send(self, request: Request, now: float) -> None:
         self._request, self._answer_by = request, now + ANSWER_TIME
@@ -212,43 +231,59 @@ class Registration:
         self._effects.append(SendRegister(request))
 
     def _granted(self, response: Response, now: float) -> None:
-        expires = self._lifetime(response)
+        row = self._row(response)
+        expires = self._lifetime(response, row)
         if expires <= 0:
-            self._change("failed", status=response.status, reason="the registrar granted no lifetime")
+            self._failed(response, "the registrar granted no lifetime", now)
             return
-        self._failures = 0
+        self._failures, self._has_widened = 0, False
         self._register_at, self._valid_until = now + refresh_delay(expires), now + expires
+        self.granted = Granted.read(response, row)
         self._change("registered", expires=float(expires), status=response.status, reason=response.reason)
+        if self.granted.keep_alive is not None:
+            self._effects.append(KeepAlive(self.granted.keep_alive))
 
-    def _failed(self, response: Response, now: float) -> None:
-        self._valid_until = None
+    def _failed(self, response: Response, reason: str, now: float) -> None:
+        self._valid_until, self._has_widened = None, False
         pause = None
         if response.status not in _PERMANENT:
             pause = self._retry_after(response) or self._pause(response.status)
             self._failures = min(self._failures + 1, 16)
             self._register_at = now + pause
-        self._change("failed", status=response.status, reason=response.reason, retry_after=pause)
+        self._change("failed", status=response.status, reason=reason, retry_after=pause)
 
     def _pause(self, status: int) -> float:
         if status == 603:
             return CROWDED_PAUSE
         return self._jitter(min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE))
 
-    def _lifetime(self, response: Response) -> int:
-        """Return what the 200 grants our contact, else all, else what we asked for (§10.2.4)."""
+    def _row(self, response: Response) -> NameAddr | None:
+        """Return the Contact of a 200 that is ours: others are those of our account's other phones."""
         mine = NameAddr.parse(self._endpoint.contact).uri
         try:
             contacts = parse_contacts(response.headers.get_all("Contact"))
-            for contact in contacts if contacts != "*" else []:
-                text = contact.param("expires")
-                if text and (
-                    contact.uri.same_as(mine) or self._instance_id in (contact.param("+sip.instance") or "")
-                ):
-                    return parse_number(text, "expires", below=_MAX_EXPIRES)
-            text = response.headers.get("Expires")
-            return parse_number(text, "Expires", below=_MAX_EXPIRES) if text else self._expires
+        except SipError:
+            return None
+        rows = [] if contacts == "*" else contacts
+        same = (row for row in rows if row.uri.same_as(mine))
+        kin = (row for row in rows if self._instance_id in (row.param("+sip.instance") or ""))
+        return next(same, None) or next(kin, None)
+
+    def _lifetime(self, response: Response, row: NameAddr | None) -> int:
+        """Return what the 200 grants our contact, else all, else what we asked for (§10.2.4)."""
+        text = (row.param("expires") if row is not None else None) or response.headers.get("Expires")
+        try:
+            return parse_number(text, "expires", below=_MAX_EXPIRES) if text else self._expires
         except SipError:
             return self._expires  # it did say 200
+
+    def _widened(self, response: Response) -> bool:
+        """Whether to ask for a longer lifetime, as a 423 wants; not again and again."""
+        wanted = self._min_expires(response) if response.status == 423 else 0
+        if self._has_widened or wanted <= self._expires:
+            return False
+        self._asked, self._has_widened = wanted, True
+        return True
 
     def _min_expires(self, response: Response) -> int:
         try:

@@ -103,8 +103,9 @@ class Renegotiation:
     def receive_response(self, response: Response, now: float) -> None:
         """Take an answer to our re-INVITE."""
         if self._request is None:
-            if self._ack is not None and response.cseq.number == self._ack.cseq.number and response.is_final:
-                self._context.send_ack(self._ack)  # the 2xx was repeated
+            is_2xx = 200 <= response.status < 300
+            if self._ack is not None and response.cseq.number == self._ack.cseq.number and is_2xx:
+                self._context.send_ack(self._ack)  # it was repeated, or came when the call was over
         elif 200 <= response.status < 300:
             self._accepted(self._request, response)
         elif self._is_waiting:
@@ -132,6 +133,11 @@ class Renegotiation:
 
     def terminated(self, now: float) -> None:
         """Take that the session ends: what the peer still asks gets 487 (§15.1.2), and so does our user."""
+        if self._request is not None and self._session.dialog is not None and not self._is_waiting:
+            # A 2xx that is under way has its ACK all the same (§13.2.2.4).
+            self._ack = self._session.dialog.ack(
+                self._request, self._context.endpoint, self._context.new_id()
+            )
         if self._request is not None or self._is_queued:
             self._done(487, "Call Ended")
         if self._incoming is not None:

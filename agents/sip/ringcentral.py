@@ -164,8 +164,11 @@ def call_info(headers: Headers) -> dict[str, str]:
     return dict(named[:_MAX_FACTS])
 
 
+def is_dialect(challenge: Challenge) -> bool:
+    """Whether a challenge is in RingCentral's form, which names neither algorithm nor qop."""
+    return challenge.algorithm is None and not challenge.qop
+
+
 def digest_uri(challenge: Challenge, request: Request, domain: str) -> str:
     """Return the uri to hash: ``sip:<domain>`` in RingCentral's form, else the Request-URI (§22.4)."""
-    if challenge.algorithm is None and not challenge.qop:
-        return f"sip:{domain}"
-    return request.uri
+    return f"sip:{domain}" if is_dialect(challenge) else request.uri

@@ -1,4 +1,4 @@
-"""[core] All sessions of one connection: which message is whose (RFC 3261 §8.2, §12.2.2).
+"""[core] All sessions of one connection: what its user does with them, and what comes for them (RFC 3261 §8).
 
 A phone has one of these, and a server one for each phone that is connected to it. It takes every frame,
 answers what a user agent must answer by itself, and reports the rest:
@@ -10,6 +10,7 @@ answers what a user agent must answer by itself, and reports the rest:
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from shared.errors import ActionRefused, SipError
@@ -23,13 +24,11 @@ from .message import Headers, Message, Request, Response, make_response
 from .refusal import objection
 from .ringcentral import api_ids
 from .session import Session
+from .session_table import SessionTable
 from .transaction import AckReceived, RequestReceived, ResponseReceived, TransactionKey
 
 #: What a phone answers with anything but 405.
 METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "UPDATE", "INFO", "NOTIFY", "MESSAGE", "OPTIONS")
-#: Calls that are over are known for some time more; with all of these there are not more than so many times
-#: the calls that may be at a time, however fast somebody calls and hangs up.
-_KNOWN = 16
 
 
 class Sessions:
@@ -42,6 +41,8 @@ class Sessions:
         first_cseq: Number of our first request in each dialog. RingCentral's clients count from a small
             number and mix up both directions, so that a server must start at 100,000,000 or above.
         repeat_2xx: Whether to repeat an answer until its ACK comes; RingCentral's clients expect that not.
+        late_goodbyes: Whether a BYE that a lost connection cut waits for the next one: see
+            :meth:`say_goodbyes`.
         max_sessions: More calls than this at a time are answered 486.
     """
 
@@ -53,6 +54,7 @@ class Sessions:
         authenticator: Authenticator | None = None,
         first_cseq: int = 1,
         repeat_2xx: bool = True,
+        late_goodbyes: bool = False,
         max_sessions: int = 64,
     ) -> None:
         self._context = Context(
@@ -61,10 +63,9 @@ class Sessions:
             authenticator=authenticator,
             first_cseq=first_cseq,
             repeat_2xx=repeat_2xx,
+            late_goodbyes=late_goodbyes,
         )
-        self._max_sessions = max_sessions
-        self._sessions: dict[str, Session] = {}
-        self._by_call_id: dict[str, list[Session]] = {}  # several: a second attempt keeps its Call-Id
+        self._table = SessionTable(most=max_sessions)
 
     # -- calls
 
@@ -97,13 +98,13 @@ class Sessions:
         if sdp:
             fields.add(*SDP_TYPE)
         session = Session(context, context.new_id(), "outbound")
-        session.call(Request("INVITE", target, fields, sdp), now)
-        self._add(session)
+        session.caller.call(Request("INVITE", target, fields, sdp), now)
+        self._table.add(session)
         return session.session_id
 
     def acknowledge(self, session_id: str, sdp: str) -> None:
         """Answer the offer of a 200 to an INVITE of ours without one: with the ACK, which waits for it."""
-        self.session(session_id).acknowledge(sdp)
+        self.session(session_id).caller.acknowledge(sdp)
 
     def progress(
         self,
@@ -128,9 +129,30 @@ class Sessions:
         """Refuse an inbound call with a status from 300 to 699; a challenge (407) is a refusal too."""
         self.session(session_id).reject(status, now, reason=reason, headers=headers)
 
-    def hangup(self, session_id: str, now: float, *, headers: Pairs = (), status: int = 603) -> None:
-        """End a call as its state demands: CANCEL, refusal with ``status``, or BYE."""
-        self.session(session_id).hangup(now, headers=headers, status=status)
+    def hangup(
+        self,
+        session_id: str,
+        now: float,
+        *,
+        headers: Pairs = (),
+        status: int = 603,
+        is_reachable: bool = True,
+    ) -> None:
+        """End a call as its state demands: CANCEL, refusal with ``status``, or BYE.
+
+        If no request would reach the far end now, the BYE waits for :meth:`say_goodbyes`.
+        """
+        session = self.session(session_id)
+        session.hangup(now, headers=headers, status=status, is_reachable=is_reachable)
+
+    def say_goodbyes(self, now: float) -> None:
+        """Send each BYE that has waited for a connection."""
+        for session in self.live():
+            session.farewell.reachable(now)
+
+    def use_contact(self, contact: str) -> None:
+        """Name ``contact`` as ours in whatever is sent from now on."""
+        self._context.endpoint = replace(self._context.endpoint, contact=contact)
 
     def reinvite(self, session_id: str, sdp: str, now: float, *, headers: Pairs = ()) -> None:
         """Offer other sound in an established call; if our answer awaits its ACK, as soon as that is here."""
@@ -164,28 +186,25 @@ class Sessions:
     def restore(self, data: Mapping[str, Any]) -> str:
         """Take over a call that another process exported, and return its session's id."""
         session = Session.restore(self._context, data)
-        if session.session_id in self._sessions:
+        if session.session_id in self._table:
             raise ActionRefused("wrong_state", "this call is here already")
-        self._add(session)
+        self._table.add(session)
         return session.session_id
 
     def session(self, session_id: str) -> Session:
         """Return a session that has not ended, to look at; raises :exc:`ActionRefused` if there is none."""
-        session = self._sessions.get(session_id)
-        if session is None or session.state is SessionState.ENDED:
-            raise ActionRefused("no_such_call", "there is no such call, or it is over")
-        return session
+        return self._table.get(session_id)
 
     def is_taken(self, session_id: str) -> bool:
         """Whether anybody has answered our INVITE yet, provisionally or with a challenge."""
-        session = self._sessions.get(session_id)
+        session = self._table.find(session_id)
         if session is None or session.state is not SessionState.CALLING or session.invite is None:
             return True
         return session.invite.cseq.number > self._context.first_cseq
 
     def live(self) -> list[Session]:
         """Return all sessions that have not ended, oldest first."""
-        return [session for session in self._sessions.values() if session.state is not SessionState.ENDED]
+        return self._table.live()
 
     # -- requests outside of sessions
 
@@ -214,9 +233,10 @@ class Sessions:
         self._pump(now)
         for session_id, name in self._context.timers.due(now):
             if name == "forget":
-                self._forget(session_id)
-            elif session_id in self._sessions:
-                self._sessions[session_id].timer(name, now)
+                self._context.disown(session_id)
+                self._table.forget(session_id)
+            elif session_id in self._table:
+                self._table[session_id].timer(name, now)
         self._pump(now)
 
     def disconnected(self, now: float) -> None:
@@ -245,18 +265,6 @@ class Sessions:
             raise ActionRefused("wrong_state", f"the call is {session.state.name.lower()}")
         return session
 
-    def _add(self, session: Session) -> None:
-        self._sessions[session.session_id] = session
-        self._by_call_id.setdefault(session.call_id, []).append(session)
-
-    def _forget(self, session_id: str) -> None:
-        self._context.disown(session_id)
-        session = self._sessions.pop(session_id, None)
-        call_id = session.call_id if session is not None else ""
-        others = [one for one in self._by_call_id.pop(call_id, ()) if one is not session]
-        if others:
-            self._by_call_id[call_id] = others
-
     def _pump(self, now: float) -> None:
         self._context.flush()
         pending = self._context.pending
@@ -277,14 +285,14 @@ class Sessions:
             self._context.emit(effect)
             return
         session_id, role = owner
-        session = self._sessions[session_id]
+        session = self._table[session_id]
         if isinstance(effect, ResponseReceived):
             session.receive_response(role, effect.response, now)
         else:
             session.timed_out(role, now, is_transport=effect.is_transport)
 
     def _take_ack(self, ack: Request, now: float) -> None:
-        session = self._find(ack)
+        session = self._table.of_dialog(ack)
         if session is not None:
             session.receive_ack(ack, now)
 
@@ -313,14 +321,15 @@ class Sessions:
             self._context.emit(effect)
 
     def _take_in_dialog(self, key: TransactionKey, request: Request, now: float) -> None:
-        session = self._find(request)
+        session = self._table.of_dialog(request)
         if session is None or session.state is SessionState.ENDED:
             self._context.respond(key, request, 481, now)
         else:
             session.receive_request(key, request, now)
 
     def _take_cancel(self, key: TransactionKey, request: Request, now: float) -> None:
-        session = self._cancelled_by(request)
+        invite = self._context.transactions.invite_of(request)
+        session = self._table.of_cancel(request, invite)
         if session is None:
             self._context.respond(key, request, 481, now, to_tag=self._context.new_id())
             return
@@ -329,17 +338,16 @@ class Sessions:
 
     def _take_invite(self, key: TransactionKey, request: Request, now: float) -> None:
         context = self._context
-        if any(one.is_copy(request) for one in self._by_call_id.get(request.call_id, ())):
-            # The same call came twice, on two ways (§8.2.2.2).
+        if self._table.has_copy(request):
             context.respond(key, request, 482, now, to_tag=context.new_id())
             return
-        if len(self.live()) >= self._max_sessions or len(self._sessions) >= _KNOWN * self._max_sessions:
+        if self._table.is_full:
             context.respond(key, request, 486, now, to_tag=context.new_id())
             return
         caller, callee = request.from_, request.to
         session = Session(context, context.new_id(), "inbound")
-        session.ring(request, key, now)
-        self._add(session)
+        session.callee.ring(request, key, now)
+        self._table.add(session)
         party, session_ref = api_ids(request.headers)
         context.emit(
             InviteReceived(
@@ -353,23 +361,6 @@ class Sessions:
                 request=request,
             )
         )
-
-    def _cancelled_by(self, cancel: Request) -> Session | None:
-        key = self._context.transactions.invite_of(cancel)
-        sessions = self._by_call_id.get(cancel.call_id, ())
-        exact = (one for one in sessions if one.was_made_by(key))
-        # For a peer that gives its CANCEL a branch of its own, and for a CANCEL of a re-INVITE.
-        similar = (one for one in sessions if one.state is not SessionState.ENDED and one.dialog is not None)
-        return next(exact, None) or next(similar, None)
-
-    def _find(self, request: Request) -> Session | None:
-        local_tag, remote_tag = request.to.tag or "", request.from_.tag or ""
-        for session in self._by_call_id.get(request.call_id, ()):
-            if session.local_tag == local_tag and session.dialog is None:
-                return session  # our call rings there, and the ringing phone sends something
-            if session.local_tag == local_tag and session.dialog and session.dialog.remote_tag == remote_tag:
-                return session
-        return None
 
 
 def _bad_request(request: Request) -> Response:

@@ -4,6 +4,7 @@ A connection is used once: when it ends, make another one. Nothing is retried he
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
@@ -28,6 +29,7 @@ OPEN_TIME = 5.0
 #: A connection whose peer vanished without a word is noticed after at most the sum of the three, in seconds:
 #: the last is how long its closing handshake may take, polite or not.
 PING_INTERVAL, PING_TIME, CLOSE_TIME = 5.0, 5.0, 1.0
+_LEAST_INTERVAL = 0.5
 _SIP = Subprotocol("sip")
 
 
@@ -36,6 +38,7 @@ class SipSocket:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
+        self._pings: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(cls, account: Account, *, backup: bool = False) -> "SipSocket":
@@ -92,8 +95,24 @@ class SipSocket:
         except ConnectionClosed as exc:
             raise ServiceUnreachable(f"the connection was lost: {self.closed_because}") from exc
 
+    def ping_every(self, interval: float) -> None:
+        """Ping so often from now on, if that is more often than :data:`PING_INTERVAL`; until it is closed."""
+        if self._pings is not None:
+            self._pings.cancel()
+            self._pings = None
+        if interval < PING_INTERVAL:
+            self._pings = asyncio.create_task(self._ping(max(interval, _LEAST_INTERVAL)), name="sip-pings")
+
+    async def _ping(self, interval: float) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._connection.ping()  # whether it is answered, the connection's own pings see to
+                await asyncio.sleep(interval)
+
     async def close(self) -> None:
         """Close politely; harmless to call again. Takes at most :data:`CLOSE_TIME`."""
+        if self._pings is not None:
+            self._pings.cancel()
         # In a task of its own: whoever closes may be being cancelled, and this uses timeouts.
         await asyncio.wait({asyncio.create_task(self._connection.close())})
 

@@ -7,6 +7,7 @@ is for the phone. Nothing that a peer sends makes :meth:`UserAgent.receive` rais
 What the user asks for raises :exc:`ActionRefused` when it cannot be done, and then nothing was sent.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,21 +19,28 @@ from .address import Uri
 from .agent_channel import AgentChannel, AgentCommandDone, AgentMessageReceived
 from .authentication import Authenticator
 from .context import Output
-from .dialog import Dialog, Endpoint
+from .dialog import Endpoint
 from .digest import Credentials
 from .events import DialogRequestReceived, InviteReceived, SessionEnded, SessionEvent
 from .message import Request, Response, make_response, parse
+from .outbound import Granted
 from .outgoing import custom_fields, identity, target_uri
 from .refer import refer_to
 from .refusal import refuse
-from .registration import CloseTransport, Registration, RegistrationChanged, RegistrationState, SendRegister
+from .registration import (
+    CloseTransport,
+    KeepAlive,
+    Registration,
+    RegistrationChanged,
+    RegistrationState,
+    SendRegister,
+)
+from .registration import Effect as RegistrationEffect
 from .ringcentral import Command
 from .sessions import METHODS, Sessions
 from .timers import TIMEOUT
 from .transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 
-#: Ends of calls that a far end can still be told of once there is a connection again.
-_MOST_UNTOLD = 64
 _ALLOW = ("Allow", ", ".join(METHODS))
 
 
@@ -47,6 +55,7 @@ class FrameDropped:
 Effect = (
     Send
     | CloseTransport
+    | KeepAlive
     | RegistrationChanged
     | AgentMessageReceived
     | AgentCommandDone
@@ -90,7 +99,7 @@ class UserAgent:
         authenticator = Authenticator(
             Credentials(account.authorization_id, account.password), realm=account.domain, new_id=new_id
         )
-        self._sessions = Sessions(endpoint, new_id=new_id, authenticator=authenticator)
+        self._sessions = Sessions(endpoint, new_id=new_id, authenticator=authenticator, late_goodbyes=True)
         self._registration = Registration(
             self._aor,
             account.domain,
@@ -102,10 +111,11 @@ class UserAgent:
             jitter=jitter,
         )
         self._is_connected = False
-        self._untold: list[Dialog] = []  # calls that were hung up while nobody could be told
-        self._abandon_at: float | None = None
+        self._is_known = False  # by the service, on this connection: it takes what we send in a call
+        self._abandon_at: float | None = now + TIMEOUT  # calls that were left to us
         self._register_key: TransactionKey | None = None
         self._agent = AgentChannel(account, endpoint, self._sessions, new_id)
+        self._reported: deque[Output | RegistrationEffect] = deque()
         self._effects: list[Effect] = []
 
     # -- the connection
@@ -115,9 +125,14 @@ class UserAgent:
         """Where the binding is, as :class:`RegistrationChanged` told last."""
         return self._registration.state
 
+    @property
+    def granted(self) -> Granted:
+        """What the registrar gave besides a lifetime; calls name its GRUU as our Contact (RFC 5627 §4.4)."""
+        return self._registration.granted
+
     def connected(self, now: float) -> None:
         """Take that there is a connection: register at once."""
-        self._is_connected, self._abandon_at = True, None
+        self._is_connected, self._is_known, self._abandon_at = True, False, None
         self._registration.register(now)
         self._advance(now)
 
@@ -129,7 +144,7 @@ class UserAgent:
         """
         if not self._is_connected:
             return
-        self._is_connected = False
+        self._is_connected = self._is_known = False
         self._registration.disconnected()
         self._sessions.disconnected(now)
         self._abandon_at = now + TIMEOUT if self._sessions.live() else None
@@ -186,14 +201,12 @@ class UserAgent:
         self._advance(now)
 
     def hangup(self, session_id: str, now: float) -> None:
-        """End a call in whatever state: CANCEL, BYE or 603. :class:`SessionEnded` follows when done."""
-        if self._is_connected:
-            self._sessions.hangup(session_id, now)
-        else:
-            session = self._sessions.session(session_id)
-            if session.dialog is not None and len(self._untold) < _MOST_UNTOLD:
-                self._untold.append(session.dialog)
-            session.end("local_bye", None, "the connection is lost; the far end is told when it is back", now)
+        """End a call in whatever state: CANCEL, BYE or 603. :class:`SessionEnded` follows when done.
+
+        An answered call whose far end cannot be told now is hung up over the next connection; if there is
+        none within 32 s, it ends with status 408.
+        """
+        self._sessions.hangup(session_id, now, is_reachable=self._is_known)
         self._advance(now)
 
     def reinvite(self, session_id: str, sdp: str, now: float) -> None:
@@ -312,28 +325,30 @@ class UserAgent:
             raise ActionRefused("not_registered", "there is no connection to the phone service")
 
     def _advance(self, now: float) -> None:
-        """Move what the parts report to each other, until nobody has anything to say."""
+        """Move what the parts report to each other, until nobody has anything to say.
+
+        What is reported is kept here until its turn: one that cannot be read does not take the others along.
+        """
         while True:
-            registration, sessions = self._registration.effects(), self._sessions.effects()
-            if not registration and not sessions:
+            self._reported += [*self._registration.effects(), *self._sessions.effects()]
+            if not self._reported:
                 return
-            for effect in registration:
-                if isinstance(effect, SendRegister):
-                    self._register_key = self._sessions.request(effect.request, now)
-                    continue
-                self._effects.append(effect)
-                if isinstance(effect, RegistrationChanged) and effect.state == "registered":
-                    self._hang_up_untold(now)
-            for output in sessions:
+            output = self._reported.popleft()
+            if isinstance(output, SendRegister):
+                self._register_key = self._sessions.request(output.request, now)
+            elif isinstance(output, RegistrationChanged):
+                self._registration_changed(output, now)
+            else:
                 self._take(output, now)
 
-    def _hang_up_untold(self, now: float) -> None:
-        dialogs, self._untold = self._untold, []
-        for dialog in dialogs:
-            _, bye = dialog.request("BYE", self._endpoint, self._new_id())
-            self._sessions.request(bye, now)
+    def _registration_changed(self, change: RegistrationChanged, now: float) -> None:
+        self._effects.append(change)
+        if change.state == "registered":
+            self._is_known = True
+            self._sessions.use_contact(self.granted.contact(self._endpoint.contact))
+            self._sessions.say_goodbyes(now)
 
-    def _take(self, output: Output, now: float) -> None:
+    def _take(self, output: Output | CloseTransport | KeepAlive, now: float) -> None:
         if isinstance(output, RequestReceived):
             self._take_request(output.key, output.request, now)
         elif isinstance(output, ResponseReceived | TimedOut):

@@ -32,6 +32,7 @@ class SilentPhone:
         self.account = account
         self.sent: list[str] = []
         self.received: list[str] = []
+        self.frames: list[str] = []  # as received
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self._woken = asyncio.Event()
 
@@ -78,6 +79,7 @@ class SilentPhone:
 
     async def _receive(self) -> None:
         async for frame in self.socket:
+            self.frames.append(frame)
             message = parse(frame)
             status = f"{message.status} " if isinstance(message, Response) else ""
             self.received.append(status + message.cseq.method)

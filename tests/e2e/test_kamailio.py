@@ -1,8 +1,10 @@
 """Our phone against a SIP server that nobody here wrote: Kamailio, over WSS on loopback."""
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -15,6 +17,7 @@ from agents.sip.events import (
     SessionEnded,
     SessionProgress,
 )
+from agents.sip.message import parse
 from agents.sip.registration import RegistrationChanged
 from shared.config import Account
 
@@ -154,3 +157,80 @@ def test_a_number_that_nobody_has_is_not_found(alice: Account) -> None:
             assert (ended.cause, ended.status) == ("rejected", 404)
 
     asyncio.run(main())
+
+
+def _bindings(phone: SilentPhone, instance_id: str) -> list[str]:
+    """Return those of an instance that the newest 200 to a REGISTER lists."""
+    frames = [frame for frame in phone.frames if " 200 " in frame.split("\r\n")[0] and "REGISTER" in frame]
+    return [row for row in parse(frames[-1]).headers.get_list("Contact") if instance_id in row]
+
+
+def test_a_phone_gets_a_flow_and_a_gruu_that_reaches_it_and_no_other_one(alice: Account) -> None:
+    async def main() -> None:
+        async with (
+            SilentPhone(alice) as desk,
+            SilentPhone(alice) as kitchen,
+            SilentPhone(_bob(alice)) as bob,
+        ):
+            for phone in (desk, kitchen, bob):
+                await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
+            granted = desk.core.granted
+            assert granted.has_flow
+            assert granted.keep_alive == 3.2  # of its Flow-Timer of 4 s
+            for gruu in (granted.gruu, granted.temporary_gruu):
+                call = await bob.do(partial(_invite, bob, gruu))
+                ringing = await desk.wait_for(InviteReceived)
+                await desk.do(partial(_answer, desk, ringing.session_id))
+                answered = await bob.wait_for(SessionAnswered)
+                assert answered.response.headers.get("Contact") == f"<{granted.gruu}>"
+                await desk.wait_for(SessionConfirmed)
+                # What the far end sends in the call finds the phone by its GRUU alone.
+                await bob.do(partial(bob.core.reinvite, call, HELD))
+                await desk.wait_for(ReinviteReceived)
+                await desk.do(partial(desk.core.accept_reinvite, ringing.session_id, ANSWER))
+                assert (await bob.wait_for(ReinviteDone)).status == 200
+                await bob.do(partial(bob.core.hangup, call))
+                assert (await desk.wait_for(SessionEnded)).cause == "remote_bye"
+            assert "INVITE" not in kitchen.received
+
+    asyncio.run(main())
+
+
+def test_the_same_instance_and_reg_id_replace_the_binding_and_the_gruu_leads_to_the_new_one(
+    alice: Account,
+) -> None:
+    async def main() -> None:
+        instance = str(uuid.uuid4())
+        async with (
+            SilentPhone(alice, instance_id=instance) as first,
+            SilentPhone(_bob(alice)) as bob,
+        ):
+            for phone in (first, bob):
+                await phone.wait_for(RegistrationChanged, lambda event: event.state == "registered")
+            gruu = first.core.granted.gruu
+            call = await bob.do(partial(_invite, bob, gruu))
+            ringing = await first.wait_for(InviteReceived)
+            await first.do(partial(_answer, first, ringing.session_id))
+            await first.wait_for(SessionConfirmed)
+            exported = first.core.export_session(ringing.session_id)
+
+            async with SilentPhone(alice, instance_id=instance) as second:
+                await second.wait_for(RegistrationChanged, lambda event: event.state == "registered")
+                [row] = _bindings(second, instance)
+                assert "reg-id=1" in row
+                assert second.core.granted.gruu == gruu
+                # The far end has not heard of the second phone, and yet its hang-up arrives there.
+                second.core.restore_session(exported)
+                await bob.do(partial(bob.core.hangup, call))
+                assert (await second.wait_for(SessionEnded)).cause == "remote_bye"
+                assert "BYE" not in first.received
+
+    asyncio.run(main())
+
+
+def _invite(phone: SilentPhone, target: str, now: float) -> str:
+    return phone.core.invite(target, OFFER, now=now)
+
+
+def _answer(phone: SilentPhone, session_id: str, now: float) -> None:
+    phone.core.answer(session_id, ANSWER, now)
