@@ -59,6 +59,10 @@ def test_the_same_resource_is_recognised_whatever_its_parameters() -> None:
         "1sip:a@h",
         "tel:1 2",
         "sip:a@h;=x",
+        'sip:a@h;x="b c"',
+        "sip:a@h;x=>;tag=1",
+        "sip:a@h?X=<b>",
+        "sip:a@h;x\u2028y",
     ],
 )
 def test_what_is_no_uri_is_refused(text: str) -> None:

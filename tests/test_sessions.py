@@ -170,7 +170,7 @@ def test_an_unanswered_invite_times_out_after_32_seconds() -> None:
 
 
 def test_a_phone_that_rings_says_so_each_minute_so_that_no_proxy_gives_up() -> None:
-    pair, alice, bob = pair_of_sessions()
+    pair, _, bob = pair_of_sessions()
     start_call(pair)
     ringing = bob.take(InviteReceived).session_id
     bob.core.progress(ringing, 180, pair.now)

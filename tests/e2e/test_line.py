@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -132,6 +133,52 @@ async def line(account: Account) -> AsyncIterator[tuple[SipLine, Owner]]:
         yield made, owner
     finally:
         await made.close()
+
+
+def test_a_service_that_does_not_read_loses_its_connection_before_the_memory_is_full(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.line, "_MOST_UNSENT", 10)
+
+    async def main() -> None:
+        async with proxies(certificate) as (first, _, account), line(account) as (made, owner):
+            await owner.hears("down none", "up")
+            made.settled()
+            await first.connections.get()
+            for _ in range(11):  # in one turn of the loop, as if none of them could leave
+                made.send("x")
+            await owner.hears("down unreachable", "up")
+            assert "does not read" in owner.details[-1]
+
+    asyncio.run(main())
+
+
+def test_the_connection_shows_life_as_often_as_the_service_wants(certificate: tuple[Path, Path]) -> None:
+    async def main() -> None:
+        async with proxies(certificate) as (first, _, account), line(account) as (made, owner):
+            await owner.hears("down none", "up")
+            connection = await first.connections.get()
+            pings = _count_pings(connection)
+            made.keep_alive(0.5)
+            for _ in range(2):
+                await pings.get()
+            made.keep_alive(3600.0)  # more seldom than it is done anyhow
+
+    asyncio.run(main())
+
+
+def _count_pings(connection: ServerConnection) -> asyncio.Queue[None]:
+    """Return a queue that gets an item for each ping."""
+    pings: asyncio.Queue[None] = asyncio.Queue()
+    receive = connection.protocol.recv_frame
+
+    def count(frame: Frame) -> None:
+        if frame.opcode is Opcode.PING:
+            pings.put_nowait(None)
+        receive(frame)
+
+    connection.protocol.recv_frame = count  # type: ignore[method-assign]
+    return pings
 
 
 def test_a_good_connection_that_is_lost_is_made_anew_at_once(certificate: tuple[Path, Path]) -> None:
