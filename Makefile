@@ -48,7 +48,7 @@ bench: portaudio $(VENV)/.installed-bench ## measure this machine, next to NATS,
 	@$(BIN)/python -m coordinator bench
 
 fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SECONDS=60 for each kind
-	@for target in message challenge sdp xml info phone; do \
+	@for target in message challenge sdp xml info phone leader; do \
 	    echo "$$target"; $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
 
 coverage: portaudio kamailio qt browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran

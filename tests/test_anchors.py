@@ -157,6 +157,41 @@ def test_a_window_that_cannot_describe_its_sound_loses_the_call() -> None:
     assert "BYE" in rig.sip
 
 
+def test_a_window_that_cannot_use_the_far_ends_answer_loses_the_call() -> None:
+    rig, _ = answered_at_kiosk()
+    rig.reinvite_status = None
+    die(rig, KIOSK.instance)
+    rig.host_error = "no way to the far end"
+    rig.settle_reinvite(rig.far.live()[0].session_id, 200)
+    rig.run()
+    assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.LOST)
+    assert rig.far.live() == []
+
+
+def test_a_new_connection_that_dies_with_its_window_leaves_a_held_call_held() -> None:
+    rig, session = answered_at_kiosk()
+    rig.do(Hold(call_id=rig.call().call_id), KIOSK)
+    rig.reinvite_status = None
+    rig.ask(ReInvite(call_id=rig.call().call_id), KIOSK)
+    rig.run()
+    die(rig, KIOSK.instance)
+    rig.reinvite_status = 200
+    rig.settle_reinvite(session, 200)
+    rig.run()
+    assert rig.call().held
+    assert [Sdp.parse(sdp).direction for sdp in invites(rig)] == ["sendonly"] * 3
+
+
+def test_a_call_that_ends_while_its_far_end_is_busy_is_forgotten() -> None:
+    rig, session = answered_at_kiosk()
+    rig.reinvite_status = 500
+    die(rig, KIOSK.instance)
+    assert rig.core._parts.anchors._again
+    rig.hang_up_far(session)
+    live(rig, 1.0)
+    assert not rig.core._parts.anchors._again
+
+
 def test_a_far_end_that_refuses_the_move_has_lost_the_call() -> None:
     rig, _ = answered_at_kiosk()
     rig.reinvite_status = 488

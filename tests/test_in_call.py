@@ -168,6 +168,52 @@ def test_an_info_that_answers_nothing_changes_nothing(body: bytes) -> None:
     assert not talk.view.recording
 
 
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (b'{"code":"0"}', "unknown"),
+        (b'{"code":null}', "unknown"),
+        (b'{"code":1e400}', "unknown"),
+        (b'{"code":0,"park extension":[1]}', "unknown"),
+        (b"{}", "unknown"),
+        (b"[]", "unknown"),
+        (b'"x"', "unknown"),
+        (b"1" * 5_000, "unknown"),
+        (b'{"code":%s}' % (b"9" * 4_000), "far_end"),
+        (b'{"code":%s}' % (b"9" * 5_000), "unknown"),
+        (b'{"code":-1,"description":"' + b"x" * 9_000 + b'"}', "far_end"),
+        (b'{"code":7,"description":"\\u001b[2J no \\u202e"}', "far_end"),
+    ],
+)
+def test_a_result_that_cannot_be_read_is_an_error_at_once(result: bytes, code: str) -> None:
+    rig = Rig()
+    talk = answered(rig)
+    request = ask(rig, Park(call_id=talk.call_id))
+    asked(rig)
+    inform(talk, b'{"response":{"reqid":1,"command":"callpark","result":%s}}' % result)
+    message = refused(rig.answer_to(request), code).message
+    assert message.isprintable()
+    assert len(message) < 250
+    assert talk.view.state is CallState.ANSWERED
+
+
+def test_what_the_service_calls_a_place_or_a_number_is_shown_without_control_characters() -> None:
+    rig = Rig()
+    talk = answered(rig)
+    flip = ask(rig, Flip(call_id=talk.call_id, target="102"))
+    asked(rig)
+    tell(talk, 1, "callflip", number="\x1b[31m+1650" + "5" * 100)
+    park = ask(rig, Park(call_id=talk.call_id))
+    asked(rig)
+    place: dict[str, Any] = {"park extension": "8\r\n13\x07"}
+    tell(talk, 2, "callpark", **place)
+    replies = [rig.answer_to(request) for request in (flip, park)]
+    assert [reply.value for reply in replies if isinstance(reply, Done)] == [
+        Flipped(number="[31m+1650" + "5" * 54),
+        Parked(location="813"),
+    ]
+
+
 def test_a_result_that_never_comes_is_unknown() -> None:
     rig = Rig()
     talk = answered(rig)

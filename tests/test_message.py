@@ -164,7 +164,6 @@ def test_empty_lines_before_a_message_are_passed_over() -> None:
 def test_a_value_cannot_break_out_of_its_line(bad: str) -> None:
     for message in (
         Request("INVITE", "sip:a", Headers([("X-Name", bad)])),
-        Request("INVITE", "sip:a", Headers([(f"X-{bad}", "value")])),
         Request("INVITE", bad, Headers()),
         Request(bad, "sip:a", Headers()),
         Response(200, bad, Headers()),
@@ -179,7 +178,6 @@ def test_a_value_cannot_break_out_of_its_line(bad: str) -> None:
         Request("IN VITE", "sip:a", Headers()),
         Request("INVITE", "sip:a b", Headers()),
         Request("INVITE", "", Headers()),
-        Request("INVITE", "sip:a", Headers([("X Y", "z")])),
         Request("INVITE", "sip:a", Headers([("X", "\ud800")])),
         Request("INVITE", "sip:a", Headers(), "\ud800"),
         Response(99, "", Headers()),
@@ -189,6 +187,15 @@ def test_a_value_cannot_break_out_of_its_line(bad: str) -> None:
 def test_what_cannot_be_written_is_refused(message: Request | Response) -> None:
     with pytest.raises(SipError):
         message.encode()
+
+
+@pytest.mark.parametrize("name", ["X Y", "", "X:", "X\r\nContact", "X\0", "\u00e4"])
+def test_a_field_whose_name_is_none_is_refused(name: str) -> None:
+    with pytest.raises(SipError):
+        Headers([(name, "z")])
+    for write in (Headers().add, Headers().set):
+        with pytest.raises(SipError):
+            write(name, "z")
 
 
 def test_a_response_copies_what_it_must_and_names_it_as_ringcentrals_clients_want() -> None:

@@ -125,7 +125,7 @@ class InCall:
         elif result.code == 0:
             self._succeeded(one, result, now)
         else:
-            text = f"the service cannot do it: {_plain(result.description, 200) or result.code}"
+            text = f"the service cannot do it: {_plain(result.description, 200) or 'no reason given'}"
             self._refuse(one, ActionRefused("far_end", text), now)
 
     def ended(self, record: CallRecord, now: float) -> None:

@@ -27,7 +27,7 @@ _USER = re.compile(r"[^\s<>\"@\x00-\x1f]+")
 #: What may stand nowhere in a URI: it would end it early, or what it is written into.
 _FOREIGN = re.compile(r"[\s<>\"\x00-\x1f\x7f]")
 # No two neighbouring parts match the same character: a hostile value takes linear time.
-_DISPLAY = re.compile(r'(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*|([^<"]*))<', re.DOTALL)
+_NAMED = re.compile(r'(?:("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*|([^<"]*))<([^>]*+)(>?)', re.DOTALL)
 
 
 class Uri(NamedTuple):  # and no dataclass: one of these is made three times as fast
@@ -46,6 +46,10 @@ class Uri(NamedTuple):  # and no dataclass: one of these is made three times as 
     @classmethod
     def parse(cls, text: str) -> "Uri":
         """Read a URI without angle brackets."""
+        return _parse_uri(text)
+
+    @classmethod
+    def _read(cls, text: str) -> "Uri":
         scheme, colon, rest = text.strip().partition(":")
         if not colon or not rest or not _SCHEME.fullmatch(scheme):
             raise SipError("a URI has no scheme")
@@ -95,6 +99,10 @@ class Uri(NamedTuple):  # and no dataclass: one of these is made three times as 
         return f"{self.scheme}:{user}{self.host}{port}{format_params(self.params)}{headers}"
 
 
+#: The same few addresses come again and again, in each field with another tag.
+_parse_uri = remembered(Uri._read)
+
+
 class NameAddr(NamedTuple):
     """A display name, a URI and the header's parameters: From, To, Contact, Route, Refer-To."""
 
@@ -129,16 +137,16 @@ class NameAddr(NamedTuple):
 @remembered
 def _parse_name_addr(value: str) -> NameAddr:
     value = value.strip()
-    match = _DISPLAY.match(value)
+    match = _NAMED.match(value)
     if match is None:
         address, semicolon, params = value.partition(";")
         if '"' in address or "<" in address:
             raise SipError("an address has an open quote or bracket")
         return NameAddr(Uri.parse(address), "", parse_params(semicolon + params))
-    text, bracket, params = value[match.end() :].partition(">")
+    quoted, plain, text, bracket = match.groups()
     if not bracket:
         raise SipError("an address has no closing bracket")
-    return NameAddr(Uri.parse(text), unquote(match[1] or match[2].strip()), parse_params(params))
+    return NameAddr(Uri.parse(text), unquote(quoted or plain.strip()), parse_params(value[match.end() :]))
 
 
 def parse_contacts(values: Iterable[str]) -> list[NameAddr] | Literal["*"]:

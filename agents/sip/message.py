@@ -36,12 +36,13 @@ _KEYS = {name: name.lower() for name in (
     "Min-Expires", "Content-Disposition", "Content-Encoding", "MIME-Version", "Subject", "Warning",
 )}  # fmt: skip
 _SINGLE = ("from", "to", "call-id", "cseq")
+_CHECKED = frozenset({"via", "content-length", *_SINGLE})
 
 _REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/2\.0", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9]) ?(.*)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
-_VIA = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+([^\s;,]+(?:\s*:\s*[0-9]+)?)\s*", re.IGNORECASE)
-_FOLD = re.compile(r"\r\n[ \t]+")  # a line that begins with a space goes on with the one before (§7.3.1)
+_HOP = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+([^\s;,]+(?:\s*:\s*[0-9]+)?)\s*", re.IGNORECASE)
+_SPACES = (" ", "\t")
 #: A NUL may stand in a quoted string, behind a backslash, and nowhere else (RFC 3261 §25.1: quoted-pair).
 _BARE_NUL = re.compile(r"(?<!\\)\0")
 
@@ -73,9 +74,17 @@ class Via(NamedTuple):
 
 @remembered
 def _parse_via(value: str) -> Via:
-    if (match := _VIA.match(value)) is None:
+    hop, semicolon, params = value.partition(";")
+    transport, sent_by = _parse_hop(hop)
+    return Via(transport, sent_by, parse_params(semicolon + params))
+
+
+@remembered
+def _parse_hop(text: str) -> tuple[str, str]:
+    """Read what is the same in every message of a peer: its transport and address."""
+    if (match := _HOP.fullmatch(text)) is None:
         raise SipError("Via cannot be read")
-    return Via(match[1].upper(), "".join(match[2].split()).lower(), parse_params(value[match.end() :]))
+    return match[1].upper(), "".join(match[2].split()).lower()
 
 
 def _key(name: str) -> str:
@@ -86,16 +95,24 @@ def _key(name: str) -> str:
     return key
 
 
+def _new_item(name: str, value: str) -> tuple[str, str, str]:
+    """Return a field as :class:`Headers` keeps it."""
+    if name not in _KEYS and not TOKEN.fullmatch(name):
+        raise SipError("a header field's name is not a token")
+    return _key(name), name, value
+
+
 class Headers:
     """An ordered multi-map of header fields: names match in any case and in compact form (§7.3).
 
     Order and spelling stay as they were. The repr shows names only: values hold credentials and numbers.
+    Whatever adds a field raises :exc:`SipError` if its name cannot be one.
     """
 
     __slots__ = ("_items",)
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self._items = [(_key(name), name, value) for name, value in items]
+        self._items = [_new_item(name, value) for name, value in items]
 
     def get(self, name: str) -> str | None:
         """Return the first field's value, or None."""
@@ -116,17 +133,17 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a field after all others."""
-        self._items.append((_key(name), name, value))
+        self._items.append(_new_item(name, value))
 
     def set(self, name: str, value: str) -> None:
         """Replace the first field of this name and remove the others; append if there is none."""
-        key = _key(name)
+        new = _new_item(name, value)
         for index, item in enumerate(self._items):
-            if item[0] == key:
-                self._items[index] = (key, name, value)
-                self._items[index + 1 :] = [other for other in self._items[index + 1 :] if other[0] != key]
+            if item[0] == new[0]:
+                rest = [other for other in self._items[index + 1 :] if other[0] != new[0]]
+                self._items[index:] = [new, *rest]
                 return
-        self._items.append((key, name, value))
+        self._items.append(new)
 
     def remove(self, name: str) -> None:
         """Remove all fields of this name; harmless if there is none."""
@@ -248,17 +265,18 @@ def _encode(start_line: str, headers: Headers, body: str) -> str:
     lines = [start_line]
     lines += [f"{name}: {value}" for key, name, value in headers._items if key != "content-length"]
     lines.append(f"Content-Length: {length}")
-    head = "\r\n".join(lines)
-    # Each join added one CR and one LF; whatever is more came in with a value.
-    breaks = len(lines) - 1
-    if head.count("\r") != breaks or head.count("\n") != breaks or ("\0" in head and _BARE_NUL.search(head)):
+    if _is_broken(lines):
         raise SipError("a header field contains CR, LF or NUL")
+    head = "\r\n".join(lines)
     if not head.isascii():
         _utf8(head)
-    for _, name, _ in headers._items:
-        if name not in _KEYS and not TOKEN.fullmatch(name):
-            raise SipError("a header field's name is not a token")
     return f"{head}\r\n\r\n{body}"
+
+
+def _is_broken(lines: list[str]) -> bool:
+    """Whether a line holds a break of its own, or a NUL that nothing escapes."""
+    text = "".join(lines)
+    return "\r" in text or "\n" in text or ("\0" in text and any(map(_BARE_NUL.search, lines)))
 
 
 def _utf8(text: str) -> bytes:
@@ -285,13 +303,10 @@ def parse(frame: str) -> Message:
     head, separator, body = (frame if frame[:1] != "\r" else frame.lstrip("\r\n")).partition("\r\n\r\n")
     if not separator:
         raise SipError("no empty line after the header fields")
-    if "\r\n " in head or "\r\n\t" in head:
-        head = _FOLD.sub(" ", head)
     lines = head.split("\r\n")
-    breaks = len(lines) - 1
-    if breaks > MAX_FIELDS:
+    if len(lines) - 1 > MAX_FIELDS:
         raise SipError(f"more than {MAX_FIELDS} header fields")
-    if head.count("\r") != breaks or head.count("\n") != breaks or ("\0" in head and _BARE_NUL.search(head)):
+    if _is_broken(lines):
         raise SipError("lines must end in CR LF, and NUL is not allowed")
     headers = Headers()
     headers._items = _parse_fields(lines)
@@ -306,10 +321,15 @@ def _parse_fields(lines: list[str]) -> list[tuple[str, str, str]]:
         name, colon, value = line.partition(":")
         key = _KEYS.get(name)
         if key is None or not colon:
-            name = name.rstrip(" \t")
-            if not colon or not TOKEN.fullmatch(name):
-                raise SipError("a line is no header field")
-            key = _key(name)
+            if items and line[:1] in _SPACES:
+                # It goes on with the one before (§7.3.1).
+                key, name, value = items.pop()
+                value = f"{value} {line.strip()}"
+            else:
+                name = name.rstrip(" \t")
+                if not colon or not TOKEN.fullmatch(name):
+                    raise SipError("a line is no header field")
+                key = _key(name)
         items.append((key, name, value.strip()))
     return items
 
@@ -323,18 +343,19 @@ def _parse_start_line(line: str, headers: Headers, body: str) -> Message:
 
 
 def _check(message: Message) -> None:
-    keys = [item[0] for item in message.headers._items]
+    checked = [item for item in message.headers._items if item[0] in _CHECKED]
+    keys = [item[0] for item in checked]
     if "via" not in keys:
         raise SipError("Via is missing")
     for key in _SINGLE:
         # Two would let a sender show one to us and the other to the next hop.
         if keys.count(key) != 1:
             raise SipError(f"{key} must stand in a message exactly once")
-    cseq = message.cseq
+    cseq = _parse_cseq(checked[keys.index("cseq")][2])
     if isinstance(message, Request) and cseq.method != message.method:
         raise SipError("the method of CSeq is not the request's")
     if "content-length" in keys:
-        lengths = [item[2] for item in message.headers._items if item[0] == "content-length"]
+        lengths = [item[2] for item in checked if item[0] == "content-length"]
         message.body = _cut(message.body, lengths)
 
 

@@ -13,7 +13,7 @@ def main(target: str, duration: float = _SHORT) -> None:
 
     Ends the process: with 0 if nothing was found, else after a report that names the input's file.
     """
-    with atheris.instrument_imports(include=["agents.sip", "agents.pbx.infos"]):
+    with atheris.instrument_imports(include=["agents.sip", "agents.phone", "agents.pbx.infos"]):
         from .seeds import seeds
         from .targets import TARGETS
     run = TARGETS[target]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from agents.sip.message import parse
 
+from ..sip_pair import OFFER
 from ..torture import ALL, frame
 
 _WIRE = Path(__file__).parents[1] / "wire"
@@ -19,6 +20,8 @@ def seeds(target: str) -> list[str]:
     if target == "xml":
         texts = [message.headers.get("P-rc") or message.body for message in map(parse, golden)]
         return [text for text in texts if text.startswith("<Msg>")]
+    if target == "leader":
+        return [*_INFOS, *_RESULTS, OFFER]
     return _CHALLENGES if target == "challenge" else _INFOS
 
 
@@ -31,4 +34,11 @@ _CHALLENGES = [
 _INFOS = [
     '{"request":{"reqid":2,"command":"callflip","target":"+16505550101"}}',
     '{"response":{"reqid":2,"command":"callpark","result":{"code":0,"park extension":"801"}}}',
+]
+_RESULTS = [
+    '{"response":{"reqid":1,"command":"startcallrecord","result":{"code":0,"description":"Succeeded"}}}',
+    '{"response":{"reqid":2,"command":"callflip","result":{"code":0,"number":"+1650","target":"1650"}}}',
+    '{"response":{"reqid":3,"command":"callpark","result":{"code":-5,"description":"no"}}}',
+    "SIP/2.0 200 OK\r\n",
+    "SIP/2.0 486 Busy Here\r\n",
 ]

@@ -18,8 +18,10 @@ from agents.sip.refusal import objection, refuse
 from agents.sip.ringcentral import AgentMessage
 from agents.sip.sdp import Sdp, mirror
 from agents.sip.user_agent import UserAgent
-from shared.errors import SipError
+from shared.errors import ActionRefused, SipError
+from shared.messages import Answer, Flip, Park, StartRecording, Transfer
 
+from ..fakes import Rig
 from ..sip_pair import OFFER, id_factory
 from ..sip_service import ACCOUNT
 
@@ -158,6 +160,37 @@ def phone(text: str) -> None:
     core.effects()
 
 
+def leader(text: str) -> None:
+    """Give a text as the body of all that a call's far end can send to a leader that has asked it for things.
+
+    Whoever asked gets one answer, whatever the text is.
+    """
+    rig = Rig()
+    session = rig.ring()
+    call_id = rig.call().call_id
+    rig.do(Answer(call_id=call_id))
+    asked = [
+        rig.ask(action)
+        for action in (
+            StartRecording(call_id=call_id),
+            Flip(call_id=call_id, target="101"),
+            Park(call_id=call_id),
+            Transfer(call_id=call_id, target="102"),
+        )
+    ]
+    rig.run()
+    for method in ("INFO", "INFO", "INFO", "NOTIFY", "UPDATE", "INFO", "MESSAGE"):
+        with contextlib.suppress(SipError, ActionRefused):  # it cannot be sent, or the call is over
+            rig.far.request_in_dialog(session, method, rig.now, body=text)
+        rig.run()
+    with contextlib.suppress(SipError, ActionRefused):
+        rig.far.reinvite(session, text, rig.now)
+    rig.run()
+    rig.wait(100)
+    for request in asked:
+        assert rig.answer_to(request) is not None
+
+
 _REGISTERED = (
     "SIP/2.0 200 OK\r\nVia: SIP/2.0/WSS id1.invalid;branch=z9hG4bK-id5\r\n"
     "From: <sip:16505550100*101@sip.test>;tag=id4\r\nTo: <sip:16505550100*101@sip.test>;tag=s\r\n"
@@ -171,4 +204,5 @@ TARGETS: dict[str, Callable[[str], None]] = {
     "xml": xml,
     "info": info,
     "phone": phone,
+    "leader": leader,
 }
