@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.sip.message import MAX_FRAME_CHARS, Headers, Request, Response, Via, make_response, parse
+from agents.sip.message import MAX_FRAME_CHARS, Headers, Request, Response, make_response, parse
+from agents.sip.via import Via
 from shared.errors import SipError
 
 INVITE = (

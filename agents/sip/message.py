@@ -12,8 +12,9 @@ from typing import NamedTuple
 from shared.errors import SipError
 
 from .address import NameAddr
-from .grammar import TOKEN, Params, find_param, parse_number, parse_params, remembered, split_commas
+from .grammar import TOKEN, parse_number, remembered, split_commas
 from .statuses import REASONS
+from .via import Via
 
 #: Frames that are longer are refused. An INVITE with many ICE candidates has some 6,000 characters.
 MAX_FRAME_CHARS = 65_536
@@ -41,7 +42,6 @@ _CHECKED = frozenset({"via", "content-length", *_SINGLE})
 _REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/2\.0", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9]) ?(.*)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
-_HOP = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+([^\s;,]+(?:\s*:\s*[0-9]+)?)\s*", re.IGNORECASE)
 _SPACES = (" ", "\t")
 #: A NUL may stand in a quoted string, behind a backslash, and nowhere else (RFC 3261 §25.1: quoted-pair).
 _BARE_NUL = re.compile(r"(?<!\\)\0")
@@ -52,39 +52,6 @@ class CSeq(NamedTuple):
 
     number: int
     method: str
-
-
-class Via(NamedTuple):
-    """One hop of a request's way (§20.42). ``sent_by`` is ``host[:port]``."""
-
-    transport: str
-    sent_by: str
-    params: Params
-
-    @property
-    def branch(self) -> str:
-        """The transaction's id; "" if there is none."""
-        return find_param(self.params, "branch") or ""
-
-    @classmethod
-    def parse(cls, value: str) -> "Via":
-        """Read one Via element."""
-        return _parse_via(value)
-
-
-@remembered
-def _parse_via(value: str) -> Via:
-    hop, semicolon, params = value.partition(";")
-    transport, sent_by = _parse_hop(hop)
-    return Via(transport, sent_by, parse_params(semicolon + params))
-
-
-@remembered
-def _parse_hop(text: str) -> tuple[str, str]:
-    """Read what is the same in every message of a peer: its transport and address."""
-    if (match := _HOP.fullmatch(text)) is None:
-        raise SipError("Via cannot be read")
-    return match[1].upper(), "".join(match[2].split()).lower()
 
 
 def _key(name: str) -> str:

@@ -200,7 +200,7 @@ class Dialogs(RuleBasedStateMachine):
         self._rest()
         for end in self.ends:
             assert end.core.live() == []
-            assert end.core._sessions == {}
+            assert len(end.core._table) == 0
             assert len(end.core._context.transactions) == 0
             assert end.core.next_deadline() is None
             ended = sum(isinstance(event, SessionEnded) for event in end.events)
