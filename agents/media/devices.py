@@ -1,15 +1,11 @@
 """Microphones and loudspeakers through PortAudio (``sounddevice``), imported when the first one is opened.
 
-PortAudio calls us on threads of its own. They and the event loop meet in a ``deque``, whose ends are safe to
-use from both sides without a lock: nobody ever waits. The two clocks differ a little, so the deque is
-bounded: old sound is dropped, and silence fills what is missing.
-
-PortAudio learns what devices there are when it starts, and never again: see :class:`_PortAudio`.
+PortAudio calls us on threads of its own: :mod:`.queues` has what they and the event loop exchange. It learns
+what devices there are when it starts, and never again: see :class:`_PortAudio`.
 """
 
 import importlib
 import threading
-from collections import deque
 from types import ModuleType
 from typing import Any, Literal
 
@@ -18,17 +14,12 @@ import structlog
 from shared.errors import MediaError
 from shared.sound import Device
 
-from .base import FRAME_BYTES, FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ
+from .base import FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ
+from .queues import BLOCKS_PER_FRAME, CaptureQueue, PlaybackQueue
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-CAPTURE_FRAMES = 5
-PLAYBACK_FRAMES = 8
-_PREFILL_FRAMES = 2
-#: PortAudio asks for 10 ms at a time: a device's own delay is some of its blocks.
-_BLOCKS_PER_FRAME = 2
-_SLACK_FRAMES = 25
-_NONE_YET = 1 << 30
+_BLOCK_SECONDS = FRAME_SECONDS / BLOCKS_PER_FRAME
 _PORTAUDIO_HINT = (
     "the PortAudio library is missing; install it (Debian and Ubuntu: apt install libportaudio2, "
     "macOS: brew install portaudio), or use a WAV file or silence instead of a sound device"
@@ -129,7 +120,7 @@ class _PortAudio:
             raw = getattr(sounddevice, _CLASSES[stream.kind])(
                 device=index,
                 samplerate=RATE_HZ,
-                blocksize=FRAME_SAMPLES // _BLOCKS_PER_FRAME,
+                blocksize=FRAME_SAMPLES // BLOCKS_PER_FRAME,
                 channels=1,
                 dtype="int16",
                 latency="low",
@@ -197,101 +188,54 @@ def choose(devices: list[Device], kind: Kind, name: str) -> int:
     raise MediaError(f"there is no {kind} {name!r}; there are: {known}")
 
 
-class _Slack:
-    """Says when more waits than need be: what once piled up would otherwise stay, and be heard as delay."""
-
-    def __init__(self, allowed: int, rounds: int) -> None:
-        self._allowed, self._rounds = allowed, rounds
-        self._lowest, self._passed = _NONE_YET, 0
-
-    def too_many(self, waiting: int) -> int:
-        """Note how many wait now; return how many were always too many, after so many rounds."""
-        self._lowest = min(self._lowest, waiting)
-        self._passed += 1
-        if self._passed < self._rounds:
-            return 0
-        lowest, self._lowest, self._passed = self._lowest, _NONE_YET, 0
-        return max(lowest - self._allowed, 0)
-
-
 class DeviceSource:
     """A microphone. ``name``: part of a device's name, or None for the system's default."""
 
     def __init__(self, name: str | None = None) -> None:
-        self._frames: deque[bytes] = deque(maxlen=CAPTURE_FRAMES)
-        self._part = b""
-        self._is_read = False
-        self._slack = _Slack(0, _SLACK_FRAMES)
+        self._queue = CaptureQueue()
         self._stream = _Stream("microphone", name, self._captured)
         _portaudio.open(self._stream)
 
     @property
     def latency(self) -> float:
         """Seconds from a sound to its frame being read, as the device tells."""
-        return _latency(self._stream) + len(self._frames) * FRAME_SECONDS
+        return _latency(self._stream) + len(self._queue) * _BLOCK_SECONDS
 
     def read(self) -> bytes:
         """Return the oldest 20 ms that wait, at most 100 ms old; ``b""`` if the device gave none yet."""
-        if not self._is_read:
-            self._is_read = True
-            while len(self._frames) > 1:  # said before anybody could listen
-                self._frames.popleft()
-        try:
-            for _ in range(self._slack.too_many(len(self._frames) - 1)):
-                self._frames.popleft()
-            return self._frames.popleft()
-        except IndexError:
-            return b""
+        return self._queue.pull()
 
     def close(self) -> None:
         """Stop and release the device."""
         _close(self._stream)
 
     def _captured(self, data: Any, _frames: int, _time: object, _status: object) -> None:
-        self._part += bytes(data)
-        while len(self._part) >= FRAME_BYTES:
-            self._frames.append(self._part[:FRAME_BYTES])
-            self._part = self._part[FRAME_BYTES:]
+        self._queue.push(bytes(data))
 
 
 class DeviceSink:
     """A loudspeaker. ``name``: part of a device's name, or None for the system's default."""
 
     def __init__(self, name: str | None = None) -> None:
-        self._frames: deque[bytes] = deque(maxlen=PLAYBACK_FRAMES)
-        self._rest = b""
-        self._playing = False
-        self._slack = _Slack(1, _SLACK_FRAMES * _BLOCKS_PER_FRAME)
+        self._queue = PlaybackQueue()
         self._stream = _Stream("loudspeaker", name, self._wanted)
         _portaudio.open(self._stream)
 
     @property
     def latency(self) -> float:
         """Seconds from a frame being written to its sound, as the device tells."""
-        return _latency(self._stream) + len(self._frames) * FRAME_SECONDS
+        return _latency(self._stream) + len(self._queue) * _BLOCK_SECONDS
 
     def write(self, frame: bytes) -> None:
         """Play the frame after those that wait; beyond 160 ms the oldest is dropped."""
-        self._frames.append(frame)
+        self._queue.push(frame)
 
     def close(self) -> None:
         """Stop and release the device."""
         _close(self._stream)
 
     def _wanted(self, out: Any, _frames: int, _time: object, _status: object) -> None:
-        size = len(out)
-        # After running dry, two frames are awaited, or every small delay would be heard as a click.
-        if not self._playing and len(self._frames) >= _PREFILL_FRAMES:
-            self._playing = True
-        try:
-            while self._playing and len(self._rest) < size:
-                self._rest += self._frames.popleft()
-            for _ in range(self._slack.too_many(len(self._frames)) if self._playing else 0):
-                self._frames.popleft()
-        except IndexError:
-            self._playing = False
-        out[:] = self._rest[:size].ljust(size, b"\0")
-        self._rest = self._rest[size:]
+        out[:] = self._queue.pull(len(out))
 
 
 def _load() -> ModuleType:
