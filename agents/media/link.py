@@ -278,16 +278,9 @@ class Link:
         self._dtls.on("statechange", self._changed)
         self._task = asyncio.create_task(self._connect(remote, within), name="media-connect")
 
-    async def send(self, packet: bytes) -> bool:
-        """Protect and send an RTP or RTCP packet; False when there is no connection any more."""
-        try:
-            await self._dtls._send_rtp(packet)
-        except ConnectionError:
-            return False
-        return True
-
     def post(self, packet: bytes) -> bool:
-        """Do as :meth:`send`, outside of a coroutine: nothing that it does ever waits."""
+        """Protect and send an RTP or RTCP packet; False when there is no connection any more."""
+        # A coroutine of aiortc's, in which nothing ever waits: no task, and no turn of the event loop.
         sending = self._dtls._send_rtp(packet)
         try:
             sending.send(None)

@@ -212,7 +212,7 @@ class WebRtcSession:
         await self._stop_clock()
         link, offered, self._link, self._offered = self._link, self._offered, None, None
         if link is not None and self._send is not None:
-            await link.send(goodbye(self._send.ssrc))
+            link.post(goodbye(self._send.ssrc))
         for one in (link, offered):
             if one is not None:
                 await one.close()
@@ -333,12 +333,12 @@ class WebRtcSession:
                 self._send.skip(behind)
                 self.handset.skip(behind)
             await asyncio.sleep(max(due - loop.time(), 0))
-            await self._step()
+            self._step()
             frames += 1
             if frames % REPORT_FRAMES == _FIRST_REPORT_FRAME:
-                await self._report()
+                self._report()
 
-    async def _step(self) -> None:
+    def _step(self) -> None:
         link, send, receive = self._link, self._send, self._receive
         if link is None or send is None or receive is None:
             return
@@ -348,17 +348,17 @@ class WebRtcSession:
         else:
             packet = send.step(frame)
             if packet is not None:
-                await link.send(packet)
+                link.post(packet)
         if not send.dtmf.is_sending:
             self._tones_sent.set()
         self.handset.hear(receive.step())
 
-    async def _report(self) -> None:
+    def _report(self) -> None:
         if self._link is None or self._send is None or self._receive is None:
             return
         if self._reports.loss_there is not None:
             self._send.expect_loss(self._reports.loss_there)
-        await self._link.send(self._reports.write(self._send, self._receive.report, self._now()))
+        self._link.post(self._reports.write(self._send, self._receive.report, self._now()))
 
     def _now(self) -> float:
         return monotonic() + self._wall_offset

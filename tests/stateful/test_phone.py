@@ -287,11 +287,7 @@ class PhoneStates(RuleBasedStateMachine):
         self.here = {window.instance: window for window in (KIOSK, WALL)}
         self.is_connected, self.rig.is_cut = True, False
         self.rig.take_over(estate=estate, predecessor_died=is_dead)
-        # Whoever talked in a call that was not left to the new leader hears nothing more, and hangs up.
-        for session in self.rig.far.live():
-            if session.call_id not in self._our_call_ids():
-                self.rig.far.hangup(session.session_id, self.rig.now)
-        self.rig.run()
+        self._unheard_hang_up()
 
     # -- what must hold
 
@@ -327,7 +323,8 @@ class PhoneStates(RuleBasedStateMachine):
         """Bring all to an end: both sides agree on the calls there are, and every action has its answer."""
         self._make_peace()
         self.what_changed_is_published()
-        assert self._our_call_ids() == {session.call_id for session in self.rig.far.live()}
+        theirs = {session.call_id: session.state for session in self.rig.far.live()}
+        assert self._our_call_ids() == theirs.keys(), (theirs, self.rig.snapshot.calls)
         for request in self.requests:
             assert self._replies(request) or request.action_id in self.orphaned, request
         for call in self._live():
@@ -355,6 +352,14 @@ class PhoneStates(RuleBasedStateMachine):
     def _reconnect(self) -> None:
         self.is_connected, self.rig.is_cut = True, False
         self.rig.core.connected(self.rig.now)
+        self.rig.run()
+        self._unheard_hang_up()
+
+    def _unheard_hang_up(self) -> None:
+        """Let far ends hang up that hear nothing: of calls that were given up, or not left to the leader."""
+        for session in self.rig.far.live():
+            if session.call_id not in self._our_call_ids():
+                self.rig.far.hangup(session.session_id, self.rig.now)
         self.rig.run()
 
     def _heartbeat(self) -> None:
