@@ -28,6 +28,9 @@ except ImportError:  # Windows, which has no such limit
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
+#: A call makes some thousand objects; Python would look for garbage after every 700.
+_OBJECTS_MADE = 10_000
+
 
 class _Listening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The one line that is printed."""
@@ -93,10 +96,15 @@ async def serve(settings: SimulatorSettings) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody reads it: no reason to die
             print(msgspec.json.encode(line).decode(), flush=True)
         await simulator.warmed()
-        # What is loaded now stays: to look there for garbage again and again would stop all calls.
-        gc.collect()
-        gc.freeze()
+        _calm_the_collector()
         await ending.wait()
+
+
+def _calm_the_collector() -> None:
+    """Let the search for garbage leave out what is loaded by now, which stays, and come less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_MADE)
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
