@@ -17,6 +17,7 @@ class SessionTable:
 
     def __init__(self, *, most: int) -> None:
         self._most = most
+        self._live_at_most = 0  # counted when it matters: some thousand may be known that are over
         self._sessions: dict[str, Session] = {}
         self._by_call_id: dict[str, list[Session]] = {}  # several: a second attempt keeps its Call-Id
 
@@ -47,11 +48,14 @@ class SessionTable:
     @property
     def is_full(self) -> bool:
         """Whether there are as many as may be."""
-        return len(self.live()) >= self._most or len(self._sessions) >= _KNOWN * self._most
+        if self._live_at_most >= self._most:
+            self._live_at_most = len(self.live())
+        return self._live_at_most >= self._most or len(self._sessions) >= _KNOWN * self._most
 
     def add(self, session: Session) -> None:
         """Add a session, whose Call-Id is known."""
         self._sessions[session.session_id] = session
+        self._live_at_most += 1
         self._by_call_id.setdefault(session.call_id, []).append(session)
 
     def forget(self, session_id: str) -> None:
