@@ -190,6 +190,12 @@ def test_the_answer_mirrors_the_direction_and_receives_nothing_while_held(
         ("a=setup:actpass", "a=setup:holdconn", "holdconn"),
         ("a=candidate:842163049 1 udp 2113937151", "a=candidate:1 x udp y", "candidate cannot be read"),
         ("a=candidate:842163049 1 udp 2113937151", "a=candidate:", "candidate cannot be read"),
+        ("a=candidate:842163049 1 udp 2113937151", f"a=candidate:1 1 udp {'9' * 5000}", "cannot be read"),
+        (
+            "m=audio 51824 UDP/TLS/RTP/SAVPF",
+            f"m=audio 51824 UDP/TLS/RTP/SAVPF {'9' * 5000}",
+            "cannot be read",
+        ),
         ("111 63 9 0 8 13 110 126", "63 9 13 110 126", "no common codec"),
     ],
 )
@@ -213,3 +219,8 @@ def test_whatever_arrives_is_read_or_refused(lines: list[str], noise: str, data:
 def test_ice_passwords_are_in_no_repr() -> None:
     assert "UoKsxmkMz4ghDcExrHEeh7JU" not in repr(sdp.parse(BROWSER_OFFER))
     assert "p" * 22 not in repr(dataclasses.replace(LOCAL, ssrc=8))
+
+
+def test_a_codec_with_a_clock_of_thousands_of_digits_is_none() -> None:
+    remote = sdp.parse(BROWSER_OFFER.replace("opus/48000/2", f"opus/{'9' * 5000}"))
+    assert remote.audio_codec().name == "PCMU"

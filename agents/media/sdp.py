@@ -12,6 +12,7 @@ from shared.errors import SipError
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+_MAX_DIGITS, _MAX_PORT = 10, 65_535
 _STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000)}
 
 
@@ -105,7 +106,7 @@ def parse(sdp: str) -> RemoteAudio:
     if index is None:
         raise SipError("the SDP has no audio section")
     media_line = sections[index][0].split()
-    if len(media_line) < 4 or not all(item.isdecimal() for item in [media_line[1], *media_line[3:]]):
+    if len(media_line) < 4 or not all(_is_number(item) for item in [media_line[1], *media_line[3:]]):
         raise SipError("the SDP's audio line cannot be read")
     if media_line[1] == "0":
         raise SipError("the far end refused the audio (port 0)")
@@ -141,7 +142,8 @@ def _check(remote: RemoteAudio) -> None:
         raise SipError(f"the SDP's a=setup:{remote.setup or '(none)'} cannot be used")
     for candidate in remote.candidates:
         parts = candidate.split()
-        if len(parts) < 8 or not all(parts[place].isdecimal() for place in (1, 3, 5)):
+        is_usable = len(parts) >= 8 and all(_is_number(parts[place]) for place in (1, 3, 5))
+        if not is_usable or int(parts[5]) > _MAX_PORT:
             raise SipError(f"the SDP's candidate cannot be read: {candidate[:80]}")
     remote.audio_codec()
 
@@ -181,14 +183,19 @@ def _codecs(lines: list[str], payload_types: list[int]) -> tuple[Codec, ...]:
     for payload_type in payload_types:
         name, _, rest = maps.get(str(payload_type), "").partition("/")
         rate, _, channels = rest.partition("/")
-        if rate.isdecimal() and payload_type < 128:
+        if _is_number(rate) and payload_type < 128:
             fmtp = formats.get(str(payload_type), "")
             codecs.append(
-                Codec(payload_type, name, int(rate), int(channels) if channels.isdecimal() else 1, fmtp)
+                Codec(payload_type, name, int(rate), int(channels) if _is_number(channels) else 1, fmtp)
             )
         elif payload_type in _STATIC:
             codecs.append(Codec(payload_type, *_STATIC[payload_type]))
     return tuple(codecs)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number of 32 bits or so: Python itself refuses those of thousands of digits."""
+    return text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def offered(like: RemoteAudio | None) -> tuple[Codec, ...]:
