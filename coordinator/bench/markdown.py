@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .report import AnyRow, CountRow, MemoryRow, MissingRow, Row, as_table, duration
+from .report import AnyRow, CountRow, MemoryRow, MissingRow, Row, as_table
 
 _CROWDS = (1, 10, 50)
 _YARDSTICK = "bare ZeroMQ"
@@ -54,18 +54,18 @@ def _line(first: str, cells: Iterable[str]) -> str:
 
 def _way(row: AnyRow) -> str:
     if isinstance(row, Row):
-        return f"{duration(row.p50_us)} ({row.ratio}x)"
+        return f"{_time(row.p50_us)} ({_times(row.ratio or 0.0)})"
     return row.missing if isinstance(row, MissingRow) else ""
 
 
 def _yardstick(row: AnyRow) -> str:
-    return duration(row.against_p50_us or 0.0) if isinstance(row, Row) else ""
+    return _time(row.against_p50_us or 0.0) if isinstance(row, Row) else ""
 
 
 def _cells(row: AnyRow) -> tuple[str, str, str]:
     match row:
         case Row():
-            return duration(row.p50_us), duration(row.p99_us), _next_to(row)
+            return _time(row.p50_us), _time(row.p99_us), _next_to(row)
         case MemoryRow():
             return f"{row.mb:.1f} MB", "", ""
         case CountRow():
@@ -78,5 +78,17 @@ def _next_to(row: Row) -> str:
     if row.ratio is None or row.against_p50_us is None:
         return ""
     # A ratio of rates is turned round: in this table it is how many times longer.
-    ratio = round(1 / row.ratio, 2) if row.is_rate else row.ratio
-    return f"{ratio}x {row.against} ({duration(row.against_p50_us)})"
+    ratio = 1 / row.ratio if row.is_rate else row.ratio
+    return f"{_times(ratio)} {row.against} ({_time(row.against_p50_us)})"
+
+
+def _time(us: float) -> str:
+    if us < 100:
+        return f"{us:.1f} µs"
+    if us < 1_000:
+        return f"{us:.0f} µs"
+    return f"{us / 1_000:.1f} ms" if us < 100_000 else f"{us / 1_000:.0f} ms"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g}x" if ratio < 10 else f"{ratio:.0f}x"
