@@ -304,9 +304,11 @@ class _Sound:
     async def close(self) -> None:
         """End the sound, whatever is under way."""
         await self._inbox.close()
-        if self._session is not None:
+        # It knows us, and holds more than a garbage collector can see: it goes with its last mention.
+        session, self._session = self._session, None
+        if session is not None:
             try:
-                await self._session.close()
+                await session.close()
             except Exception:
                 log.exception("media.close_failed")
         self.keys.close()

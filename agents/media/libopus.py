@@ -61,6 +61,10 @@ def _declare(library: Any) -> Any:
     return library
 
 
+#: ctypes would make a class anew for each buffer, which only the garbage collector frees.
+_PAYLOAD, _SOUND = ctypes.c_char * _MAX_PAYLOAD_BYTES, ctypes.c_char * (_MAX_SAMPLES * 2)
+
+
 class NativeEncoder:
     """RFC 7587, mono, 20 ms. ``bit_rate`` in bit/s; ``dtx``: almost nothing is sent in silence."""
 
@@ -70,7 +74,7 @@ class NativeEncoder:
         self._state = library.opus_encoder_create(RATE_HZ, 1, _APPLICATION_VOIP, ctypes.byref(error))
         if not self._state:
             raise OSError(f"libopus makes no encoder (error {error.value})")
-        self._out = ctypes.create_string_buffer(_MAX_PAYLOAD_BYTES)
+        self._out = _PAYLOAD()
         self._dtx = dtx
         # Complexity 5 of 10: half the time, and no difference to be heard in speech.
         for what, value in (
@@ -110,7 +114,7 @@ class NativeDecoder:
         self._state = library.opus_decoder_create(RATE_HZ, 1, ctypes.byref(error))
         if not self._state:
             raise OSError(f"libopus makes no decoder (error {error.value})")
-        self._out = ctypes.create_string_buffer(_MAX_SAMPLES * 2)
+        self._out = _SOUND()
         self._samples = FRAME_SAMPLES  # of the packet before: a lost one is as long
         self._was_dtx = False
 

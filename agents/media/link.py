@@ -50,6 +50,11 @@ class _Connection(Connection):
         self._heard_at = 0.0
         self.is_dead = False
 
+    def let_go(self) -> None:
+        """Forget the pairs and the task, which know us; aioice keeps them when it is closed."""
+        self._check_list.clear()
+        self._query_consent_task = None
+
     async def get_component_candidates(
         self,
         component: int,
@@ -313,6 +318,7 @@ class Link:
         """Part the circles that we are in: what C code holds shall not wait for the garbage collector."""
         self._on_state, self._task = _ignore, None
         self._dtls.let_go()
+        self._connection.let_go()
 
     async def _add_candidates(self, candidates: Sequence[str]) -> None:
         for text in candidates:

@@ -221,6 +221,8 @@ class WebRtcSession:
     def _release(self) -> None:
         self._tones_sent.set()
         self.handset.close()
+        # The streams know us: what C code holds for them shall not wait for the garbage collector.
+        self._before, self._send, self._receive = self.counts, None, None
 
     def _check_open(self) -> None:
         if self._ended:

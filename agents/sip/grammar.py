@@ -29,7 +29,7 @@ def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
 
     What it returns must be immutable. Long texts are read each time, so that nobody can fill the memory.
     """
-    remember = lru_cache(maxsize=512)(read)
+    remember = lru_cache(maxsize=128)(read)
 
     def read_or_remember(text: str) -> T:
         return remember(text) if len(text) <= _REMEMBERED_CHARS else read(text)

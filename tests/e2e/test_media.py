@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,26 @@ def test_a_far_end_that_is_killed_is_failed_in_bounded_time_and_its_recording_is
 
     asyncio.run(main())
     assert tone_level(read_wav(tmp_path / "there.wav")[-96000:], 440) > 0.1
+
+
+def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
+    async def main() -> None:
+        gc.disable()  # it comes seldom, and does not see how much C code holds
+        try:
+            async with pair() as both:
+                await both.connect()
+                await both.ears[0].hears(hears_tone(880))
+                ended = [weakref.ref(session) for session in (both.one, both.other)]
+                ended += [weakref.ref(session._send) for session in (both.one, both.other)]
+                ended += [weakref.ref(session._receive) for session in (both.one, both.other)]
+                heard = both.one.counts.received
+            assert both.one.counts.received >= heard > 0  # they are still told
+            del both
+            await until(lambda: not any(session() for session in ended))
+        finally:
+            gc.enable()
+
+    asyncio.run(main())
 
 
 def test_hold_silences_both_directions_and_unhold_restores_them() -> None:

@@ -1,7 +1,9 @@
 """A media host before a leader that a test plays: commands are answered, and what was opened is closed."""
 
 import asyncio
+import gc
 import tempfile
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +107,27 @@ def test_a_host_repeats_that_it_is_here_and_answers_every_command_however_many_c
                 assert {done.error for done in refused} == {"too much is asked of this call's sound at once"}
                 await leader.host.close()
             assert leader.sessions[0].is_closed
+            leader.close()
+
+    asyncio.run(main())
+
+
+def test_the_sound_of_a_call_that_is_over_is_kept_by_nobody() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
+            leader = Leader(context, f"ipc://{directory}/actions")
+            async with asyncio.timeout(10):
+                await leader.count(HostAttach, 1)
+                gc.disable()
+                try:
+                    await leader.begin()
+                    session = weakref.ref(leader.sessions.pop())
+                    leader.end()
+                    while session() is not None:  # noqa: ASYNC110 - nobody is told
+                        await asyncio.sleep(0.01)
+                finally:
+                    gc.enable()
+                await leader.host.close()
             leader.close()
 
     asyncio.run(main())
