@@ -27,32 +27,35 @@ class Inbox(Generic[T]):
     def __init__(
         self, handle: Callable[[T], Coroutine[Any, Any, None]], *, name: str, limit: int = 64
     ) -> None:
-        self._handle = handle
+        self._name = name
         self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=limit)
-        self._task = asyncio.create_task(self._run(), name=name)
+        self._task: asyncio.Task[None] | None = asyncio.create_task(self._run(handle), name=name)
 
     def post(self, message: T) -> None:
         """Add a message. Raises :exc:`asyncio.QueueFull` when ``limit`` behind."""
         self._queue.put_nowait(message)
 
     async def close(self) -> None:
-        """Stop, and wait until it has."""
+        """Stop, and wait until it has. Harmless to call again."""
+        if self._task is None:
+            return
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        self._task = None  # it knows us, and whoever handles: nobody of them waits for the garbage collector
 
     async def finish(self) -> None:
         """Stop when all that was posted is handled."""
         await self._queue.join()
         await self.close()
 
-    async def _run(self) -> None:
+    async def _run(self, handle: Callable[[T], Coroutine[Any, Any, None]]) -> None:
         while True:
             message = await self._queue.get()
             try:
-                await self._handle(message)
+                await handle(message)
             except Exception:
-                log.exception("actor.failed", actor=self._task.get_name(), message=type(message).__name__)
+                log.exception("actor.failed", actor=self._name, message=type(message).__name__)
             finally:
                 self._queue.task_done()
 

@@ -202,9 +202,9 @@ def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
             async with pair() as both:
                 await both.connect()
                 await both.ears[0].hears(hears_tone(880))
-                ended = [weakref.ref(session) for session in (both.one, both.other)]
-                ended += [weakref.ref(session._send) for session in (both.one, both.other)]
-                ended += [weakref.ref(session._receive) for session in (both.one, both.other)]
+                parts = [(one, one._send, one._receive) for one in (both.one, both.other)]
+                ended: list[weakref.ref[Any]] = [weakref.ref(part) for three in parts for part in three]
+                del parts
                 heard = both.one.counts.received
             assert both.one.counts.received >= heard > 0  # they are still told
             del both
