@@ -8,13 +8,14 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count, repeat
 
 import structlog
 import zmq
 
 from shared.clock import boottime
 from shared.config import Settings
-from shared.election import Holder
+from shared.election import Endpoints, Holder
 from shared.errors import ActionRefused, OutcomeUnknown, refusal
 from shared.messages import (
     Action,
@@ -35,8 +36,12 @@ from shared.replica import Change, Replica
 from shared.trace import Trace
 
 from .bus import ActionClient, Subscriber
+from .succession import Succession
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Seconds that a window waits before it connects to a new leader whose state it has: others still want it.
+_CALM = 0.03
 
 
 @dataclass(slots=True)
@@ -53,7 +58,12 @@ class _Pending:
 class DummyAgent:
     """Follow leader after leader; keep the newest state; forward actions, each with exactly one answer.
 
-    Must be made inside the loop that shall own it. ``changed`` is called with what each new state changed.
+    Must be made inside the loop that shall own it.
+
+    Args:
+        changed: Called with what each new state changed. endpoints: Says where an instance would speak from
+        as the leader of an epoch. With it, the window listens
+            to the heir before that leads, and needs no other word to follow it.
     """
 
     def __init__(
@@ -62,7 +72,9 @@ class DummyAgent:
         window: Window,
         settings: Settings,
         changed: Callable[[list[Change]], None],
+        *,
         trace: Trace | None = None,
+        endpoints: Callable[[int, str], Endpoints] | None = None,
     ) -> None:
         self.replica = Replica(now=boottime(), stale_after=settings.stale_after)
         self._context, self._window, self._settings, self._changed = context, window, settings, changed
@@ -73,7 +85,13 @@ class DummyAgent:
         self._is_closed = False
         self._client: ActionClient | None = None
         self._subscriber: Subscriber[Snapshot] | None = None
+        self._succession = Succession(endpoints, self._subscribe)
+        self._following: asyncio.TimerHandle | None = None  # of the heir, who leads
+        self._windows: tuple[Window, ...] | None = None  # of the state before
         self._pending: dict[str, _Pending] = {}
+        self._ids = map("{}{:x}".format, repeat(secrets.token_hex(6)), count())
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_at = 0.0  # not after the first deadline of what is pending
         self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet
         self._beat_every = settings.presence_time / 4
         self._beat: asyncio.TimerHandle | None = None
@@ -95,20 +113,22 @@ class DummyAgent:
         return self._window.instance
 
     def follow(self, holder: Holder) -> None:
-        """Leave the leader before, if any, and listen to ``holder``."""
-        if self._is_closed:
-            return  # somebody took over while this window was leaving
+        """Leave the leader before, if any, and listen to ``holder``; harmless if that is followed already."""
+        if self._is_closed or (self._holder is not None and holder.epoch <= self._holder.epoch):
+            return  # somebody took over while this window was leaving, or it spoke to us before
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
         unsent = self._hang_up()
         self._holder = holder
         self._client = ActionClient(self._context, holder.endpoints.actions, self._replied)
-        self._subscriber = Subscriber(
-            self._context, holder.endpoints.state, self._reader.decode, self._arrived
-        )
+        self._subscriber = self._succession.subscription(holder)
         self._attach()
         for pending in self._pending.values():
             # Never sent is safe to send elsewhere; sent is for the dead leader's last outcomes to tell.
             if pending.epoch == 0 or pending.action_id in unsent:
                 self._send(pending)
+        self._look_ahead()
 
     async def perform(self, action: Action, time: float | None = None) -> Done:
         """Have the leader do ``action``; return once it is done *and* this window shows it.
@@ -124,16 +144,19 @@ class DummyAgent:
         if self._is_closed:
             raise ActionRefused("no_leader", "this window has left the group; nothing was done")
         time = self._settings.action_time if time is None else time
-        pending = _Pending(secrets.token_hex(8), action, boottime() + time, self._loop.create_future())
+        if self._following is not None and (heir := self._succession.heir) is not None:
+            self.follow(heir)
+        deadline = boottime() + time
+        pending = _Pending(next(self._ids), action, deadline, self._loop.create_future())
         self._pending[pending.action_id] = pending
         self._trace.asked(pending.action_id, action, time)
-        timer = self._loop.call_later(time, self._expire, pending)
+        if self._expiry is None or deadline < self._expiry_at:
+            self._watch_deadlines(deadline, time)
         if self._client is not None:
             self._send(pending)
         try:
             return await pending.reply
         finally:
-            timer.cancel()
             self._pending.pop(pending.action_id, None)
             self._trace.answered(pending.action_id, pending.reply)
 
@@ -143,15 +166,35 @@ class DummyAgent:
         if self._client is not None and self._holder is not None:
             self._client.send(Detach(epoch=self._holder.epoch, instance=self._window.instance))
         self._hang_up()
-        if self._staleness is not None:
-            self._staleness.cancel()
+        self._succession.close()
+        for timer in (self._staleness, self._expiry, self._following):
+            if timer is not None:
+                timer.cancel()
         self._trace.write("LEFT")
         for pending in list(self._pending.values()):
             self._fail(pending, OutcomeUnknown("this window left the group before the reply came"))
 
-    # -- the leader's state ------------------------------------------------------------------------------
+    # -- the leader's state, and the next one's ------------------------------------------------------------
+
+    def _subscribe(self, holder: Holder) -> Subscriber[Snapshot]:
+        return Subscriber(self._context, holder.endpoints.state, self._reader.decode, self._arrived)
+
+    def _heir_leads(self, heir: Holder) -> None:
+        """Take that the heir speaks as the leader: to follow it can wait, unless somebody waits for it."""
+        if self._pending:
+            self.follow(heir)  # now: what was never sent to the leader before can be sent to this one
+        elif self._following is None:
+            self._following = self._loop.call_later(_CALM, self.follow, heir)
+
+    def _look_ahead(self) -> None:
+        """Listen to the next heir, too."""
+        snapshot, holder = self.snapshot, self._holder
+        if snapshot is not None and holder is not None and snapshot.version.epoch == holder.epoch:
+            self._succession.expect(snapshot)
 
     def _arrived(self, snapshot: Snapshot) -> None:
+        if (heir := self._succession.speaker(snapshot)) is not None:
+            self._heir_leads(heir)
         before = self.replica.version
         changes = self.replica.apply(snapshot, boottime())
         version = self.replica.version
@@ -161,6 +204,9 @@ class DummyAgent:
             return
         if version != before:
             self._trace.snapshot(snapshot)
+            if snapshot.windows is not self._windows or version.epoch != before.epoch:
+                self._windows = snapshot.windows
+                self._look_ahead()
         self._changed(changes)
         if self._unseen:
             self._show(version)  # first: what was acknowledged is done, whoever leads now
@@ -242,11 +288,27 @@ class DummyAgent:
             case _:
                 pass  # the answer to an action that nobody waits for any more
 
+    def _watch_deadlines(self, at: float, delay: float) -> None:
+        """Look for actions whose time is over at ``at``: one timer does for all, and most never need it."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry_at = at
+        self._expiry = self._loop.call_later(delay, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        self._expiry, now = None, boottime()
+        for pending in list(self._pending.values()):
+            if pending.deadline <= now:
+                self._expire(pending)
+        left = [pending.deadline for pending in self._pending.values() if pending.deadline > now]
+        if left:
+            self._watch_deadlines(min(left), min(left) - now)
+
     def _expire(self, pending: _Pending) -> None:
         for _version, reply, done in self._unseen:
             if reply is pending.reply and not reply.done():
                 reply.set_result(done)  # done for sure, and only the state is late
-        # Taken back: the deadline inside it may be some milliseconds ahead of an event loop's timer.
+        # Taken back: what has not left by now is not to leave any more.
         is_unsent = self._client is not None and self._client.withdraw(pending.action_id)
         if pending.epoch == 0 or is_unsent:
             self._fail(pending, ActionRefused("no_leader", "nobody leads the phone; nothing was done"))

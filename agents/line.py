@@ -47,6 +47,7 @@ class SipLine:
 
     ``may_act`` is asked directly before each message leaves; once it says no, nothing more is sent. When to
     connect, and to which proxy, is :class:`.recovery.Recovery`'s to say. ``trace`` is shown each message.
+    ``delay`` is how many seconds the first attempt waits for what is more urgent.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class SipLine:
         may_act: Callable[[], bool],
         *,
         trace: SipTrace | None = None,
+        delay: float = 0.0,
     ) -> None:
+        self._delay = delay
         self._account, self._owner, self._may_act, self._trace = account, owner, may_act, trace
         self._loop = asyncio.get_running_loop()
         self._recovery = Recovery(
@@ -120,6 +123,8 @@ class SipLine:
             await asyncio.wait(self._closing)
 
     async def _run(self) -> None:
+        if self._delay:
+            await asyncio.sleep(self._delay)
         self._owner.line_down(Problem.NONE, "", None)
         while True:
             await self._wait()

@@ -6,21 +6,13 @@ deposed leader says nothing more.
 """
 
 import asyncio
-import contextlib
-import random
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-import zmq
 
 from shared import failpoint
-from shared.clock import boottime, wall
-from shared.config import Account, Settings
-from shared.election import Endpoints
-from shared.errors import MessageError
+from shared.clock import boottime
 from shared.messages import (
     Attach,
     Detach,
@@ -40,92 +32,55 @@ from shared.messages import (
     encode,
 )
 
-from .bus import ActionServer, Publisher
 from .bus.action_server import Peer
+from .farewell import Farewell
 from .line import SipLine
 from .obituary import Obituary
+from .office import Office, make_core
+from .peers import Peers
 from .phone import (
     AnswerAction,
     CommandHost,
     DropLine,
     Effect,
-    Estate,
     ForgetInstance,
     KeepLine,
     LeaveProxy,
-    PhoneCore,
     SendSip,
     TellWindow,
-    decode_estate,
 )
-from .sip.trace import SipTrace
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: How long a leader that leaves waits for the service to confirm that its binding is gone.
-_FAREWELL_TIME = 2.0
-#: How long it waits for another window to take over, which takes some milliseconds if one will.
-_SUCCESSION_TIME = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
-    """All that a real agent is given at its promotion.
-
-    ``estate`` is the frame that the leader before left behind, empty if there is none. ``may_act`` is asked
-    before each external effect; ``deposed`` is called once, when it first says no. ``offer`` lets another
-    process take over, and leaves us in office until one does.
-    """
-
-    group: str
-    instance: str
-    epoch: int
-    endpoints: Endpoints
-    account: Account
-    sip_instance_id: str
-    settings: Settings
-    seed: Snapshot | None
-    estate: bytes = field(repr=False)  # it holds the passwords of the calls' sound
-    predecessor_died: bool
-    may_act: Callable[[], bool]
-    offer: Callable[[], None]
-    deposed: Callable[[], None]
-    sip_trace: SipTrace | None = None
+#: Seconds that a new leader gives its windows to show its first state, before it turns to the service.
+_HEAD_START = 0.004
 
 
 class RealAgent:
-    """Be the phone for one term of office. Starts at once, in the running loop.
+    """Be the phone for one term of office. Starts at once, in the running loop."""
 
-    Raises:
-        zmq.ZMQError: If the office's endpoints cannot be bound.
-    """
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], office: Office) -> None:
-        self._office = office
+    def __init__(self, office: Office) -> None:
+        self._office, self._core = office, make_core(office)
         self._loop = asyncio.get_running_loop()
         self._sequence = 0
         self._is_over = self._is_leaving = False
-        self._registration_changed = asyncio.Event()
-        self._peers: dict[str, Peer] = {}  # windows by instance
-        self._hosts: dict[str, Peer] = {}  # media hosts by instance
+        self._peers = Peers()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._answers: list[TellWindow | AnswerAction] = []  # wait for the state that shows their effect
-        self._newcomers: list[Peer] = []  # windows that are to be told the state, whatever XPUB does
         self._settling: asyncio.Handle | None = None
-        self._core = _make_core(office)
-        with contextlib.ExitStack() as bound:  # all three or none
-            self._server = ActionServer(context, office.endpoints.actions, self._received)
-            bound.callback(self._server.close)
-            self._publisher = Publisher(context, office.endpoints.state, self._may_act)
-            bound.callback(self._publisher.close)
-            self._heir = Publisher(context, office.endpoints.estate, self._may_act)
-            bound.pop_all()
+        post = self._post = office.post
+        self._server, self._publisher, self._heir = post.server, post.publisher, post.estate
+        post.occupy(self._received, self._settle, self._may_act)
         self._estate = office.estate
+        self._core.take_changed()
+        self._publish()  # before all else: windows wait for it
         self._obituary = Obituary(self._process_died)
         for window in office.seed.windows if office.seed is not None else ():
             self._obituary.watch(window.instance, window.pid)  # it may die before we hear of it
-        self._publish()
-        self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace)
+        delay = _HEAD_START if office.seed is not None else 0.0
+        self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace, delay=delay)
+        self._farewell = Farewell(office, self._core, self._line, self._input)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
 
     @property
@@ -139,7 +94,8 @@ class RealAgent:
         If none does, because all leave, calls and binding end: the last one out turns off the light.
         """
         self._is_leaving = True
-        await self._say_goodbye()
+        await self._farewell.say()
+        self._settle()
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -151,9 +107,7 @@ class RealAgent:
                 handle.cancel()
         await self._line.close()
         self._obituary.close()
-        self._publisher.close()
-        self._heir.close()
-        self._server.close()
+        self._post.close()
 
     # -- the term ----------------------------------------------------------------------------------------
 
@@ -163,40 +117,6 @@ class RealAgent:
             if self._may_act():
                 self._publisher.repeat()
                 self._heir.repeat()
-
-    async def _say_goodbye(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL_TIME):
-                self._input(partial(self._core.hang_up, hosted_by=self._office.instance))
-                await self._line.flush()
-                if await self._is_succeeded():
-                    return
-                self._input(self._core.hang_up)
-                if self._is_registered():
-                    await self._unregister()
-                await self._line.flush()
-
-    async def _is_succeeded(self) -> bool:
-        """Offer the lease; return whether somebody took it: the other windows may be leaving, too."""
-        if self._core.other_windows() == 0:
-            return False
-        self._office.offer()
-        deadline = self._loop.time() + _SUCCESSION_TIME
-        while self._office.may_act():
-            if self._loop.time() >= deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    async def _unregister(self) -> None:
-        self._input(self._core.unregister)
-        while self._is_registered():
-            self._registration_changed.clear()
-            await self._registration_changed.wait()
-        self._settle()
-
-    def _is_registered(self) -> bool:
-        return self._core.registration.state is RegistrationState.REGISTERED
 
     def _may_act(self) -> bool:
         """Return whether an effect may leave this process: the one gate that all of them pass."""
@@ -229,30 +149,29 @@ class RealAgent:
         self._input(partial(self._core.received, frame))
 
     def _received(self, peer: Peer, message: ToLeader) -> None:
+        """Take a message from the desk, which tells when it has no more: then it is answered."""
         match message:
             case Request():
                 failpoint.asked()
-                self._peers[message.instance] = peer
-                self._input(partial(self._core.request, message))
+                self._peers.asked(message.instance, peer)
+                self._take(partial(self._core.request, message))
             case Attach():
-                if self._peers.get(message.window.instance) != peer:
-                    self._newcomers.append(peer)
-                self._peers[message.window.instance] = peer
+                self._peers.attached(message.window.instance, peer)
                 self._obituary.watch(message.window.instance, message.window.pid)
-                self._input(partial(self._core.window_heard, message.window))
+                self._take(partial(self._core.window_heard, message.window))
             case Detach():
-                self._input(partial(self._core.window_left, message.instance))
+                self._take(partial(self._core.window_left, message.instance))
             case HostAttach():
-                self._hosts[message.instance] = peer
-                self._input(partial(self._core.host_attached, message.instance))
+                self._peers.host_attached(message.instance, peer)
+                self._take(partial(self._core.host_attached, message.instance))
             case MediaDone():
-                self._input(partial(self._core.media_done, message))
+                self._take(partial(self._core.media_done, message))
             case MediaChanged():
-                self._input(partial(self._core.media_changed, message))
+                self._take(partial(self._core.media_changed, message))
             case QualityChanged():
-                self._input(partial(self._core.quality_changed, message))
+                self._take(partial(self._core.quality_changed, message))
             case KeysPressed():
-                self._input(partial(self._core.keys_pressed, message))
+                self._take(partial(self._core.keys_pressed, message))
             case Resync():
                 self._settle()  # a version is one state, whichever way it is sent
                 if self._may_act():
@@ -264,11 +183,15 @@ class RealAgent:
 
     def _forget(self, instance: str) -> None:
         self._obituary.forget(instance)
-        self._peers.pop(instance, None)
-        self._hosts.pop(instance, None)
+        self._peers.forget(instance)
 
     def _input(self, happened: Callable[[float], None]) -> None:
         """Give the core one input and let its effects out; the state follows as soon as no input waits."""
+        self._take(happened)
+        if self._settling is None and not self._is_over:
+            self._settling = self._loop.call_soon(self._settle)
+
+    def _take(self, happened: Callable[[float], None]) -> None:
         if self._is_over:
             return
         now = boottime()
@@ -278,14 +201,15 @@ class RealAgent:
         except Exception:
             log.exception("input.failed")  # of one call, perhaps: the line and all others go on
         self._do(self._core.effects(now))
-        if self._settling is None:
-            self._settling = self._loop.call_soon(self._settle)
-        if self._core.registration != registration:
-            registration = self._core.registration
-            log.info("registration.changed", state=registration.state, detail=registration.detail)
-            self._registration_changed.set()
-            if registration.state is RegistrationState.REGISTERED:
-                self._line.settled()
+        if self._core.registration is not registration and self._core.registration != registration:
+            self._registration_changed()
+
+    def _registration_changed(self) -> None:
+        registration = self._core.registration
+        log.info("registration.changed", state=registration.state, detail=registration.detail)
+        self._farewell.registration_changed()
+        if registration.state is RegistrationState.REGISTERED:
+            self._line.settled()
 
     def _settle(self) -> None:
         """Publish what inputs changed, then answer: a hundred actions that came together need one state."""
@@ -294,7 +218,7 @@ class RealAgent:
             self._settling = None
         if self._core.take_changed():
             self._publish()
-        newcomers, self._newcomers = self._newcomers, []
+        newcomers = self._peers.take_newcomers()
         if newcomers and self._may_act():
             snapshot = self._snapshot()
             for peer in newcomers:
@@ -305,12 +229,20 @@ class RealAgent:
         self._set_timer()
 
     def _set_timer(self) -> None:
+        """Have a timer that goes off early enough: one that is too early only looks again."""
+        deadline, now = self._core.next_deadline(), boottime()
+        if deadline is None or self._is_over:
+            return
         if self._timer is not None:
+            if now < self._timer_at <= deadline:
+                return
             self._timer.cancel()
-        deadline = self._core.next_deadline()
-        if deadline is not None and not self._is_over:
-            delay = max(deadline - boottime(), 0.0)
-            self._timer = self._loop.call_later(delay, self._input, self._core.tick)
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(deadline - now, 0.0), self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self._input(self._core.tick)
 
     # -- effects -----------------------------------------------------------------------------------------
 
@@ -352,13 +284,13 @@ class RealAgent:
         return self._core.snapshot(Version(self._office.epoch, self._sequence))
 
     def _command(self, effect: CommandHost) -> None:
-        host = self._hosts.get(effect.instance)
+        host = self._peers.hosts.get(effect.instance)
         if host is not None and self._may_act() and not self._server.send(host, effect.command):
             # Not from here: the core is in the middle of an input.
             self._loop.call_soon(self._input, partial(self._core.window_gone, effect.instance))
 
     def _reply(self, answer: TellWindow | AnswerAction) -> None:
-        peer = self._peers.get(answer.instance)
+        peer = self._peers.windows.get(answer.instance)
         if peer is None or not self._may_act():
             return
         if isinstance(answer, TellWindow):
@@ -368,32 +300,3 @@ class RealAgent:
         done = Done(action_id=answer.action_id, version=version, call_id=answer.call_id, value=answer.value)
         self._server.send(peer, done)
         failpoint.reached("answered")
-
-
-def _make_core(office: Office) -> PhoneCore:
-    now = boottime()
-    return PhoneCore(
-        group=office.group,
-        instance=office.instance,
-        epoch=office.epoch,
-        account=office.account,
-        sip_instance_id=office.sip_instance_id,
-        settings=office.settings,
-        seed=office.seed,
-        estate=_read_estate(office.estate),
-        predecessor_died=office.predecessor_died,
-        new_id=partial(secrets.token_hex, 8),
-        now=now,
-        wall_offset=wall() - now,
-        jitter=lambda longest: random.uniform(longest / 2, longest),
-    )
-
-
-def _read_estate(frame: bytes) -> Estate | None:
-    if not frame:
-        return None
-    try:
-        return decode_estate(frame)
-    except MessageError as exc:
-        log.warning("estate.undecodable", error=str(exc))
-        return None

@@ -22,6 +22,7 @@ from shared.phone import Phone
 from shared.replica import Change
 from shared.sound import Sound
 
+from .bus import Post
 from .dummy import DummyAgent
 from .media.host import MediaHost, SessionFactory
 
@@ -187,13 +188,14 @@ class _Process:
                 await agent.leave()
 
     def _make_real(self, context: zmq.Context[zmq.Socket[bytes]]) -> "RealAgent":
-        from .real import Office, RealAgent
+        from .office import Office
+        from .real import RealAgent
 
         office = Office(
             group=self._window.name,
             instance=self.instance,
             epoch=_EPOCH,
-            endpoints=self._endpoints,
+            post=Post(context, self._endpoints),
             account=self._account,
             sip_instance_id=self._instance_id,
             settings=self._settings,
@@ -204,7 +206,7 @@ class _Process:
             offer=lambda: None,
             deposed=lambda: None,
         )
-        return RealAgent(context, office)
+        return RealAgent(office)
 
 
 def _set(ready: asyncio.Future[None]) -> None:

@@ -2,8 +2,9 @@
 
 One loop does both, on purpose: a loop that hangs renews no lease, so it is passed over and fenced off.
 
-The *heir* prepares for its promotion: it imports the real phone and reads whom to trust. The other windows do
-not, which keeps them small; should they have to lead all the same, it takes them a tenth of a second longer.
+The *heir* prepares for its promotion: it imports the real phone, reads whom to trust, and binds the sockets
+of the next epoch, so that the windows are connected before it has anything to say. The other windows do not,
+which keeps them small; should they have to lead all the same, it takes them a tenth of a second longer.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 import zmq
 
-from agents.bus import Subscriber
+from agents.bus import Post, Subscriber
 from agents.sip.trace import SipTrace
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: How long the others let the heir go first. It is prepared, and needs about as long to bind its sockets.
-_PATIENCE = 0.005
+#: How long the others let the heir go first. It needs less; and they hear of it without looking.
+_PATIENCE = 0.02
+#: How long whatever can wait does so after a change of leader: the state is to be everywhere first.
+_CALM = 0.03
 #: How long leaving may take: the farewell, and a service that does not answer to it.
 _LEAVING_TIME = 15.0
 
@@ -68,11 +71,13 @@ class Keeper:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], candidacy: Candidacy) -> None:
         self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
         self._agent: RealAgent | None = None
+        self._post: Post | None = None  # the sockets of an epoch that may be ours
         self._heirloom: Subscriber[bytes] | None = None
         self._estate = b""  # what the leader whom we follow would leave behind
         self._is_heir = self._is_prepared = False
         self._predecessor_died = False  # or it was passed over, and its process lives
         self._timer: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._complaints: set[str] = set()
@@ -98,20 +103,34 @@ class Keeper:
             if self._agent is not None:
                 await self._agent.leave()
             self._stop_expecting()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._leave_post()
+            for timer in (self._timer, self._preparing):
+                if timer is not None:
+                    timer.cancel()
             await asyncio.gather(*self._ending)
             self._lease.release()
 
-    def heir_changed(self, heir: str) -> None:
-        """Take from the window who shall lead next. May be called from any thread."""
-        self._thread.post(self._heir_changed, heir == self._candidacy.instance)
+    def heir_changed(self, heir: str, epoch: int) -> None:
+        """Take from the window who shall lead after ``epoch``. May be called from any thread."""
+        self._thread.post(self._heir_changed, heir == self._candidacy.instance, epoch)
 
-    def _heir_changed(self, is_heir: bool) -> None:
+    def _heir_changed(self, is_heir: bool, epoch: int) -> None:
+        if self._is_closing:
+            return
         self._is_heir = is_heir
-        if is_heir and not self._is_prepared:
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._preparing = self._loop.call_later(_CALM, self._prepare, epoch + 1) if is_heir else None
+        if not is_heir:
+            self._leave_post()
+
+    def _prepare(self, epoch: int) -> None:
+        """Do before our promotion what would delay it."""
+        with contextlib.suppress(GroupError):  # if it matters, it will be said when we try to lead
+            self._man_post(epoch)
+        if not self._is_prepared:
             self._is_prepared = True
-            task = asyncio.create_task(asyncio.to_thread(_prepare, self._candidacy.account), name="prepare")
+            task = asyncio.create_task(asyncio.to_thread(_load, self._candidacy.account), name="prepare")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
@@ -152,7 +171,7 @@ class Keeper:
                 self._try(epoch)
             case Follow(holder):
                 self._predecessor_died = False
-                self._lease.watch(holder.epoch, self._opened)
+                self._lease.watch(holder.epoch, self._opened, self._patience)
                 self._candidacy.follow(holder)
                 self._expect_estate(holder.endpoints)
             case Promote(epoch):
@@ -171,32 +190,41 @@ class Keeper:
             self._election.held(found, boottime())
 
     def _try(self, epoch: int) -> None:
+        if self._election.is_leader:
+            return  # two looks in a row, and the first of them was enough
+        self._man_post(epoch)  # first: a leader that cannot speak must not take an epoch
         now = boottime()
         deadline = now + self._candidacy.settings.lease_time + self._candidacy.grace()
         if self._lease.try_take(epoch, deadline):
             self._election.granted(epoch, now)
         else:
+            self._leave_post()
             self._look()
 
     def _opened(self, epoch: int) -> None:
         """Called by the lease on a thread of its own: the holder of ``epoch`` has died or let go."""
         self._thread.post(self._died, epoch)
 
+    def _patience(self) -> float:
+        return 0.0 if self._is_heir else _PATIENCE
+
     def _died(self, epoch: int) -> None:
-        self._predecessor_died = True
-        self._election.died(epoch, boottime(), patience=0.0 if self._is_heir else _PATIENCE)
+        if epoch == self._election.epoch:  # else one before has ended at last, and nothing changes
+            self._predecessor_died = True
+        self._election.died(epoch, boottime(), is_late=not self._is_heir)
         self._step()
 
     def _promote(self, epoch: int) -> None:
-        from agents.real import Office, RealAgent  # a third of a window's memory: see the module's docstring
+        from agents.office import Office  # a third of a window's memory: see the module's docstring
+        from agents.real import RealAgent
 
-        candidacy = self._candidacy
-        endpoints = self._lease.endpoints(epoch)
+        candidacy, post = self._candidacy, self._post
+        assert post is not None
         office = Office(
             group=candidacy.group,
             instance=candidacy.instance,
             epoch=epoch,
-            endpoints=endpoints,
+            post=post,
             account=candidacy.account,
             sip_instance_id=candidacy.sip_instance_id,
             settings=candidacy.settings,
@@ -210,14 +238,38 @@ class Keeper:
         )
         self._stop_expecting()
         candidacy.trace.write("PROMOTED", epoch=epoch)
+        self._post = None
         try:
-            self._agent = RealAgent(self._context, office)
-        except zmq.ZMQError as exc:
-            why = zmq.strerror(exc.errno) if exc.errno else str(exc)
-            raise GroupError(f"cannot make the sockets of the group {candidacy.group!r}: {why}") from exc
+            self._agent = RealAgent(office)
+        except BaseException:
+            post.close()
+            raise
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
         # Its own window follows like any other.
-        candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, endpoints))
+        candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, post.endpoints))
+        self._loop.call_soon(self._lease.settle_in)
+
+    def _man_post(self, epoch: int) -> None:
+        """Have the sockets of ``epoch`` bound, should it be ours.
+
+        Raises:
+            GroupError: They cannot be bound.
+        """
+        endpoints = self._lease.endpoints(epoch)
+        if self._post is not None and self._post.endpoints == endpoints:
+            return
+        self._leave_post()
+        try:
+            self._post = Post(self._context, endpoints)
+        except zmq.ZMQError as exc:
+            why = zmq.strerror(exc.errno) if exc.errno else str(exc)
+            group = self._candidacy.group
+            raise GroupError(f"cannot make the sockets of the group {group!r}: {why}") from exc
+
+    def _leave_post(self) -> None:
+        if self._post is not None:
+            self._post.close()
+            self._post = None
 
     def _expect_estate(self, endpoints: Endpoints) -> None:
         """Keep at hand what the leader would leave behind, if we may be its successor."""
@@ -261,8 +313,8 @@ class Keeper:
             task.add_done_callback(self._ending.discard)
 
 
-def _prepare(account: Account) -> None:
-    """Do before a promotion what would delay it."""
+def _load(account: Account) -> None:
+    """Have the phone in memory, and whom to trust."""
     from agents.sip.transport import tls_context
 
     importlib.import_module("agents.real")

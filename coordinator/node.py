@@ -61,8 +61,8 @@ class Node:
             media=sound is not None,
             candidate=candidate,
         )
-        self._heir = ""
-        self._line_of_succession: tuple[tuple[Window, ...], str] = ((), "")
+        self._heir = ("", 0)
+        self._line_of_succession: tuple[tuple[Window, ...], int] = ((), 0)
         self._host: MediaHost | None = None
 
     async def __aenter__(self) -> Self:
@@ -76,7 +76,15 @@ class Node:
         self._sampling: asyncio.TimerHandle | None = None
         if self._trace.is_on:
             self._sample()
-        self._agent = DummyAgent(self._context, self._window, self._settings, self._changed, self._trace)
+        lease = FileLease(directory, self._window.instance)
+        self._agent = DummyAgent(
+            self._context,
+            self._window,
+            self._settings,
+            self._changed,
+            trace=self._trace,
+            endpoints=lease.endpoints,
+        )
         self.phone = Phone(self._agent, self._sound)
         if self._sound is not None:
             beat_every = self._settings.presence_time / 4
@@ -89,7 +97,7 @@ class Node:
             account=self._account,
             sip_instance_id=sip_instance_id,
             settings=self._settings,
-            lease=FileLease(directory, self._window.instance),
+            lease=lease,
             is_candidate=self._candidate,
             grace=self._grace,
             seed=lambda: self._agent.snapshot,
@@ -144,12 +152,13 @@ class Node:
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
         snapshot = self._agent.snapshot
-        if snapshot is None or (snapshot.windows, snapshot.leader) == self._line_of_succession:
+        if snapshot is None or (snapshot.windows, snapshot.version.epoch) == self._line_of_succession:
             return
-        self._line_of_succession = snapshot.windows, snapshot.leader
-        if (heir := snapshot.heir()) != self._heir:
+        self._line_of_succession = snapshot.windows, snapshot.version.epoch
+        heir = snapshot.heir(), snapshot.version.epoch
+        if heir != self._heir:
             self._heir = heir
-            self._keeper.heir_changed(heir)
+            self._keeper.heir_changed(*heir)
 
     def _sample(self) -> None:
         self._trace.resources(len(asyncio.all_tasks()))

@@ -119,16 +119,15 @@ class Election:
         if holder.deadline <= now:
             self._try_next(now)
 
-    def died(self, epoch: int, now: float, *, patience: float = 0.0) -> None:
+    def died(self, epoch: int, now: float, *, is_late: bool = False) -> None:
         """Record that the lock of ``epoch`` opened: its holder died or let go.
 
-        ``patience`` is how long to let another process go first: where fifty try at once, they stand in each
-        other's way.
+        ``is_late``: so long ago that another process may have taken over. Then :meth:`tick` looks first.
         """
         if epoch != self.epoch or self.is_leader:
             return
-        if patience > 0.0:
-            self.holder, self._deadline = None, now + patience
+        if is_late:
+            self._deadline = now
         else:
             self.vacant(epoch, now)
 

@@ -73,7 +73,7 @@ class Phone(Services):
         self._calls: dict[str, Call] = {}
         self._ended: dict[str, Call] = {}  # the last ones: news of an end can be faster than a dial's answer
         self._handlers: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
-        self._changed = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()  # for the next change
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # -- state -------------------------------------------------------------------------------------------
@@ -208,12 +208,20 @@ class Phone(Services):
                 seen = snapshot.version
                 yield snapshot
             else:
-                await self._changed.wait()
+                await self._next_change()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when ``condition`` holds; it is asked again whenever something changed."""
         while not condition():
-            await self._changed.wait()
+            await self._next_change()
+
+    async def _next_change(self) -> None:
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.add(change)
+        try:
+            await change
+        finally:
+            self._waiting.discard(change)
 
     # -- what the agent reports --------------------------------------------------------------------------
 
@@ -222,9 +230,9 @@ class Phone(Services):
         for change in changes:
             self._apply(change)
         self._emit("snapshot", self.snapshot)
-        # Whoever waits now is woken; whoever waits from now on waits for the next change.
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     def _apply(self, change: Change) -> None:
         match change:

@@ -404,25 +404,24 @@ def test_a_leader_that_slept_through_its_deadline_sends_nothing_more() -> None:
     assert not world.nodes[old].led
 
 
-def test_a_candidate_with_patience_lets_another_go_first_and_tries_if_none_does() -> None:
+def test_a_candidate_that_hears_late_of_a_death_looks_first_and_tries_if_nobody_has() -> None:
     election = Election(now=10.0)
     election.held(holder(1, deadline=11.0), 10.0)
     election.effects()
 
-    election.died(1, 10.5, patience=0.005)
+    election.died(1, 10.5, is_late=True)
     assert election.effects() == []
-    assert election.next_deadline() == 10.505
-    election.tick(10.505)
+    election.tick(10.5)
     assert election.effects() == [Look()]
     election.vacant(1, 10.506)
     assert election.effects() == [TryLease(2)]
 
 
-def test_a_candidate_with_patience_follows_whoever_was_faster() -> None:
+def test_a_candidate_that_hears_late_of_a_death_follows_whoever_was_faster() -> None:
     election = Election(now=10.0)
     election.held(holder(1, deadline=11.0), 10.0)
-    election.died(1, 10.5, patience=0.005)
-    election.tick(10.505)
+    election.died(1, 10.5, is_late=True)
+    election.tick(10.5)
     election.effects()
 
     successor = holder(2, deadline=11.5)

@@ -72,30 +72,43 @@ def test_every_caller_that_can_send_asks_the_gate(module: str) -> None:
     assert [caller for caller, gated in callers.items() if not gated] == []
 
 
+def makers_of(*outlets: str) -> set[str]:
+    return {
+        name
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in outlets
+        and not name.startswith(("coordinator.bench", "agents.pbx.bench"))
+    }
+
+
 def test_nobody_else_makes_an_outlet() -> None:
-    makers = {
+    assert makers_of("SipSocket.connect") == {"agents.line"}
+    assert makers_of("Publisher", "ActionServer") == {"agents.bus.post"}
+    assert makers_of("Post") == {"coordinator.keeper", "agents.web_phone"}
+
+
+def test_nobody_uses_a_post_but_the_agent_that_occupies_it() -> None:
+    sockets = ("server", "publisher", "estate")
+    users = {
         name
         for name, tree in trees().items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in ("Publisher", "ActionServer", "SipSocket.connect")
-        and not name.startswith(("coordinator.bench", "agents.pbx.bench"))
+        if isinstance(node, ast.Attribute) and node.attr in sockets and "post" in ast.unparse(node.value)
     }
-    assert makers <= {"agents.real", "agents.line"}, makers
-    assert {"agents.real", "agents.line"} <= makers
+    assert users == {"agents.real"}
 
 
-def test_nobody_else_sends_on_a_bare_socket() -> None:
-    senders = {
-        name
-        for name, tree in trees().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("send_multipart", "send_string", "send_json", "send_pyobj")
-        and not name.startswith(("coordinator.bench", "agents.pbx.bench"))
-    }
-    assert senders == {"agents.bus.socket"}
+def test_a_bare_socket_is_made_in_one_place_and_given_to_its_one_owner() -> None:
+    assert makers_of("context.socket", "self._context.socket", "zmq.Socket") == {"agents.bus.socket"}
+    shells = makers_of("open_socket")
+    kinds = ("action_client", "action_server", "publisher", "subscriber")
+    assert shells == {f"agents.bus.{kind}" for kind in kinds}
+    for shell in shells:
+        calls = {ast.unparse(node.func) for node in ast.walk(trees()[shell]) if isinstance(node, ast.Call)}
+        assert "DrainedSocket" in calls
+        assert not {call for call in calls if call.startswith("socket.send")}
 
 
 def test_the_gate_is_the_lease_and_once_closed_stays_closed() -> None:

@@ -8,7 +8,7 @@ import zmq
 from shared.errors import MessageError
 from shared.messages import FromLeader, Request, ToLeader, decode_from_leader, decode_to_leader, encode
 
-from .socket import DrainedSocket, open_socket
+from .socket import DrainedSocket, Frames, open_socket
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class ActionClient:
         """Hang up the line; a last message that was just sent still leaves."""
         self._socket.close(linger_ms=200)
 
-    def _arrived(self, frames: list[bytes]) -> None:
+    def _arrived(self, frames: Frames) -> None:
         try:
             message = decode_from_leader(frames[-1])
         except MessageError as exc:

@@ -8,7 +8,7 @@ import zmq
 from shared.errors import MessageError
 from shared.messages import FromLeader, ToLeader, decode_to_leader, encode
 
-from .socket import DrainedSocket, bind, open_socket
+from .socket import DrainedSocket, Frames, bind, open_socket
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -19,7 +19,8 @@ Peer = bytes
 class ActionServer:
     """Call ``receive`` with each message and the peer that sent it; :meth:`send` to a peer.
 
-    A frame that does not decode is dropped and counted; the first of each peer is logged.
+    ``drained`` is called when all that had arrived was handed over. A frame that does not decode is dropped;
+    the first of each peer is logged.
 
     Raises:
         zmq.ZMQError: If ``endpoint`` cannot be bound.
@@ -30,6 +31,7 @@ class ActionServer:
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: str,
         receive: Callable[[Peer, ToLeader], None],
+        drained: Callable[[], None] | None = None,
     ) -> None:
         socket = open_socket(context, zmq.ROUTER)
         # By default a ROUTER drops silently what it cannot deliver.
@@ -37,7 +39,7 @@ class ActionServer:
         bind(socket, endpoint)
         self._receive = receive
         self._bad_peers: set[Peer] = set()
-        self._socket = DrainedSocket(socket, self._arrived)
+        self._socket = DrainedSocket(socket, self._arrived, drained=drained)
 
     def send(self, peer: Peer, message: FromLeader) -> bool:
         """Send ``message`` to ``peer``. False: it is gone, or has stopped reading."""
@@ -52,7 +54,7 @@ class ActionServer:
         """Close the desk."""
         self._socket.close()
 
-    def _arrived(self, frames: list[bytes]) -> None:
+    def _arrived(self, frames: Frames) -> None:
         peer, body = frames[0], frames[-1]
         try:
             message = decode_to_leader(body)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import zmq
 
-from .socket import DrainedSocket, bind, open_socket
+from .socket import DrainedSocket, Frames, bind, open_socket
 
 #: Seconds between repetitions for new subscribers. Each goes to all: fifty windows that come at once, after a
 #: promotion, would otherwise be told fifty times each.
@@ -56,7 +56,7 @@ class Publisher:
             self._welcome_timer.cancel()
         self._socket.close()
 
-    def _subscription(self, frames: list[bytes]) -> None:
+    def _subscription(self, frames: Frames) -> None:
         if frames[0][:1] == b"\x01":
             self._is_awaited = True
             if self._welcome_timer is None:

@@ -20,9 +20,10 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Frames = Sequence[bytes]
 
-#: As plain numbers: an ``&`` with pyzmq's enumerations takes 2 µs, and there are many in each exchange.
-_DONTWAIT, _POLLIN, _POLLOUT = int(zmq.DONTWAIT), int(zmq.POLLIN), int(zmq.POLLOUT)
-_EVENTS = int(zmq.EVENTS)
+#: As plain numbers: an ``&`` or ``|`` with pyzmq's enumerations takes 2 µs, and there are many in each
+#: exchange.
+_DONTWAIT, _SNDMORE, _POLLIN, _POLLOUT = map(int, (zmq.DONTWAIT, zmq.SNDMORE, zmq.POLLIN, zmq.POLLOUT))
+_EVENTS, _RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
 
 #: Messages read in one go before other tasks get their turn.
 _BATCH = 256
@@ -54,27 +55,31 @@ def bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
 class DrainedSocket:
     """Owns ``socket``: calls ``receive`` for each message, and sends without blocking.
 
-    Must be made inside the running loop that shall own it. What cannot be sent yet waits in an outbox of
-    ``outbox_limit`` messages; 0 means that it is dropped. With ``is_single`` each frame counts as a message:
-    nothing asks whether more of it follows.
+    Must be made inside the running loop that shall own it. ``drained`` is called when what had arrived is
+    read, in the same turn of the loop. What cannot be sent yet waits in an outbox of ``outbox_limit``
+    messages; 0 means that it is dropped. With ``is_single`` each frame counts as a message: nothing asks
+    whether more of it follows.
     """
 
     def __init__(
         self,
         socket: zmq.Socket[bytes],
-        receive: Callable[[list[bytes]], None],
+        receive: Callable[[Frames], None],
         *,
+        drained: Callable[[], None] | None = None,
         outbox_limit: int = 0,
         is_single: bool = False,
     ) -> None:
-        self._socket, self._receive = socket, receive
+        self._socket, self._receive, self._drained = socket, receive, drained
         self._is_single = is_single
-        # A partial and no method of ours: asked twice a message.
-        self._events: Callable[[], int] = partial(cast("Callable[[int], int]", socket.get), _EVENTS)
+        # Partials and no methods of ours: asked several times a message.
+        get = cast("Callable[[int], int]", socket.get)
+        self._events: Callable[[], int] = partial(get, _EVENTS)
+        self._has_more: Callable[[], int] = partial(get, _RCVMORE)
         self._outbox: deque[Frames] = deque()
         self._outbox_limit = outbox_limit
         self._loop = asyncio.get_running_loop()
-        self._drain_is_due = self._is_draining = False
+        self._drain_is_due = self._is_draining = self._is_closed = False
         self._fd = int(socket.get(zmq.FD))
         self._loop.add_reader(self._fd, self._drain)
         self._watchdog = self._loop.call_later(_WATCHDOG, self._watch)
@@ -91,7 +96,7 @@ class DrainedSocket:
         Raises:
             zmq.ZMQError: EHOSTUNREACH, from a ROUTER whose peer is gone.
         """
-        if self._socket.closed:
+        if self._is_closed:
             return False
         if not self._outbox and self._try_send(frames):
             return True
@@ -107,7 +112,8 @@ class DrainedSocket:
 
     def close(self, linger_ms: int = 0) -> None:
         """Close the socket. What it had sent has ``linger_ms`` more to leave; the outbox is dropped."""
-        if not self._socket.closed:
+        if not self._is_closed:
+            self._is_closed = True
             self._loop.remove_reader(self._fd)
             self._watchdog.cancel()
             self._socket.close(linger=linger_ms)
@@ -117,16 +123,18 @@ class DrainedSocket:
             self._send_now(frames)
         except zmq.Again:
             return False
-        # What was sent may have consumed the edge of an arrival. A drain under way looks again by itself.
-        if not self._is_draining and self._events() & _POLLIN:
+        # What was sent may have consumed the edge of an arrival. A drain under way looks again by itself;
+        # else we look when all is sent that is to be sent now: the peer need not wait for that.
+        if not self._is_draining:
             self._drain_soon()
         return True
 
     def _send_now(self, frames: Frames) -> None:
-        if len(frames) == 1:
-            self._socket.send(frames[0], _DONTWAIT)
-        else:
-            self._socket.send_multipart(frames, _DONTWAIT)
+        # Not pyzmq's send_multipart, which looks at each frame before.
+        send = self._socket.send
+        for frame in frames[:-1]:
+            send(frame, _DONTWAIT | _SNDMORE)
+        send(frames[-1], _DONTWAIT)
 
     def _drain_soon(self) -> None:
         if not self._drain_is_due:
@@ -139,30 +147,44 @@ class DrainedSocket:
 
     def _drain(self) -> None:
         self._drain_is_due, self._is_draining = False, True
+        is_empty = False
         try:
-            received = self._read_batch()
+            is_empty = self._read_batch()
         finally:
             self._is_draining = False
-        if received == _BATCH:
-            self._drain_soon()
+            if not is_empty:
+                self._drain_soon()
 
-    def _read_batch(self) -> int:
-        """Hand on what has arrived, a batch at most; return how many messages it was."""
-        socket, receive = self._socket, self._receive
-        for received in range(_BATCH):
-            if socket.closed:
-                return received
+    def _read_batch(self) -> bool:
+        """Hand on what has arrived, a batch at most; return whether that was all."""
+        is_news = False
+        for _ in range(_BATCH):
+            if self._is_closed:
+                return True
             events = self._events()
             if self._outbox and events & _POLLOUT:
                 self._flush()
-            if not events & _POLLIN:
-                return received
-            try:
-                frames = [socket.recv(_DONTWAIT)] if self._is_single else socket.recv_multipart(_DONTWAIT)
-            except zmq.Again:
-                continue
-            receive(frames)
-        return _BATCH
+            if events & _POLLIN:
+                is_news = self._read_one() or is_news
+            elif is_news and self._drained is not None:
+                is_news = False
+                self._drained()  # and once more: what it sent may have consumed an edge
+            else:
+                return True
+        if is_news and self._drained is not None:
+            self._drained()
+        return False
+
+    def _read_one(self) -> bool:
+        receive = self._socket.recv
+        try:
+            frames = [receive(_DONTWAIT)]
+        except zmq.Again:
+            return False
+        while not self._is_single and self._has_more():
+            frames.append(receive(_DONTWAIT))
+        self._receive(frames)
+        return True
 
     def _flush(self) -> None:
         while self._outbox:

@@ -8,7 +8,7 @@ import zmq
 
 from shared.errors import MessageError
 
-from .socket import DrainedSocket, open_socket
+from .socket import DrainedSocket, Frames, open_socket
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Subscriber(Generic[T]):
         """Stop listening."""
         self._socket.close()
 
-    def _arrived(self, frames: list[bytes]) -> None:
+    def _arrived(self, frames: Frames) -> None:
         # Most frames are the heartbeat: the same bytes again, which need no decoding.
         if self._state is None or frames[0] != self._last:
             try:

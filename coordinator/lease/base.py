@@ -35,8 +35,17 @@ class Lease(Protocol):
     def release(self) -> None:
         """Let go, whether or not there is a successor."""
 
-    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
-        """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go."""
+    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
+        """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go.
 
-    def endpoints(self, epoch: int) -> Endpoints:
-        """Return where the holder of ``epoch`` binds its sockets."""
+        ``patience`` is asked then, on that thread, how many seconds to let another process go first.
+        """
+
+    def settle_in(self) -> None:
+        """Do what can wait until a new holder has nothing more urgent to do."""
+
+    def endpoints(self, epoch: int, instance: str = "") -> Endpoints:
+        """Return where ``instance`` (default: this process) binds its sockets should it hold ``epoch``.
+
+        No two processes ever bind the same: so it can be done before it is known who will hold it.
+        """

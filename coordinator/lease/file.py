@@ -28,9 +28,11 @@ from shared.election import Endpoints, Holder
 from shared.errors import GroupError
 
 from .base import Vacant
+from .grip import Grip
 
 _DEADLINE = struct.Struct("<d")
 _NAME = re.compile(r"leader\.([0-9]{1,18})")
+_SOCKET = re.compile(r"([0-9]{1,18})\.[^.]+\.(?:state|actions|estate)")
 _READ_LIMIT = 4096
 
 
@@ -47,12 +49,14 @@ class FileLease:
 
     def __init__(self, directory: Path, instance: str) -> None:
         self._directory, self._instance = directory, instance
-        self._fd: int | None = None
+        self._grip: Grip | None = None  # on the lock
+        self._fd: int | None = None  # the same file, to write into
+        self._epoch = 0
         self._own = self._next = ""  # paths of our epoch's file and of its successor's
 
-    def endpoints(self, epoch: int) -> Endpoints:
-        """Return the ipc paths of this epoch: binding a path twice would silently steal it."""
-        base = f"ipc://{self._directory}/{epoch}"
+    def endpoints(self, epoch: int, instance: str = "") -> Endpoints:
+        """Return ipc paths that nobody else binds: binding a path twice would silently steal it."""
+        base = f"ipc://{self._directory}/{epoch}.{instance or self._instance}"
         return Endpoints(f"{base}.state", f"{base}.actions", f"{base}.estate")
 
     def look(self) -> Holder | Vacant:
@@ -81,37 +85,65 @@ class FileLease:
         if os.path.exists(self._path(epoch)):
             return False  # the usual end of a race, told without making a file
         private = self._directory / f"candidate.{os.getpid()}.{secrets.token_hex(4)}"
+        fds: list[int] = []
         try:
-            fd = os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise GroupError(f"cannot write in {self._directory}: {exc.strerror}") from exc
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fds.append(os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            fds.append(os.open(private, os.O_WRONLY | os.O_CLOEXEC))  # not for the lock: see Grip
+            fcntl.flock(fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
             card = _Card(self._instance, os.getpid(), self.endpoints(epoch))
-            os.write(fd, _DEADLINE.pack(deadline) + msgspec.json.encode(card))
-            if not self._link(private, epoch):
-                os.close(fd)
-                return False
+            os.write(fds[1], _DEADLINE.pack(deadline) + msgspec.json.encode(card))
+            is_ours = self._link(private, epoch)
         except OSError as exc:
-            os.close(fd)
+            _close(fds)
             raise GroupError(f"cannot write in {self._directory}: {exc.strerror}") from exc
         finally:
             private.unlink(missing_ok=True)
-        self._fd, self._own, self._next = fd, self._path(epoch), self._path(epoch + 1)
-        self._tidy(epoch)
+        if not is_ours:
+            _close(fds)
+            return False
+        self._grip, self._fd, self._epoch = Grip(fds[0]), fds[1], epoch
+        self._own, self._next = self._path(epoch), self._path(epoch + 1)
         return True
+
+    def settle_in(self) -> None:
+        """Hold the lock by a thread of its own; remove what earlier epochs left."""
+        if self._grip is not None:
+            self._grip.tighten()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the files of earlier epochs, the earliest first: see :meth:`is_held`."""
+        try:
+            names = os.listdir(self._directory)
+        except OSError:
+            return  # the election will say it
+        files = sorted((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
+        sockets = ((int(match[1]), name) for name in names if (match := _SOCKET.fullmatch(name)))
+        for epoch, name in (*files, *sockets):
+            if epoch < self._epoch:
+                try:
+                    os.unlink(self._directory / name)
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    return  # not a later one's, either: its holder would take itself for the newest
 
     def renew(self, deadline: float) -> None:
         """Rewrite the deadline in place: needs no space, so it works on a full disk."""
-        if self._fd is not None:
+        if self._fd is not None and self._grip is not None:
             os.pwrite(self._fd, _DEADLINE.pack(deadline), 0)
+            self._grip.settle()
 
     def is_held(self) -> bool:
         """Return whether nobody succeeded us: two look-ups of a name."""
-        return self._own != "" and not os.path.exists(self._next) and os.path.exists(self._own)
+        # access(2) and not stat(2): no result to build, and no exception to make of what is not there.
+        return self._own != "" and not os.access(self._next, os.F_OK) and os.access(self._own, os.F_OK)
 
     def offer(self) -> None:
         """Open the lock, which wakes the candidates; until one of them links its file, we hold."""
+        if self._grip is not None:
+            self._grip.let_go()
+            self._grip = None
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -121,17 +153,23 @@ class FileLease:
         self.offer()
         self._own = self._next = ""
 
-    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
         """Wait for the lock on a thread of its own; the kernel wakes all waiters at once."""
-        threading.Thread(target=self._wait, args=(epoch, opened), name=f"lease-{epoch}", daemon=True).start()
+        thread = threading.Thread(
+            target=self._wait, args=(epoch, opened, patience), name=f"lease-{epoch}", daemon=True
+        )
+        thread.start()
 
-    def _wait(self, epoch: int, opened: Callable[[int], None]) -> None:
+    def _wait(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
         with contextlib.suppress(FileNotFoundError):  # tidied up: it has a successor, so it is over
             fd = os.open(self._path(epoch), os.O_RDONLY | os.O_CLOEXEC)
             try:
                 fcntl.flock(fd, fcntl.LOCK_SH)
             finally:
                 os.close(fd)
+        # Here, where it costs least: fifty processes do this while one of them has work to do.
+        if (pause := patience()) > 0.0:
+            threading.Event().wait(pause)
         opened(epoch)
 
     def _link(self, private: Path, epoch: int) -> bool:
@@ -154,21 +192,6 @@ class FileLease:
             raise GroupError(f"cannot read {self._directory}: {exc.strerror}") from exc
         return max((int(match[1]) for name in names if (match := _NAME.fullmatch(name))), default=0)
 
-    def _tidy(self, epoch: int) -> None:
-        """Remove what earlier epochs left, the earliest first: see :meth:`is_held`."""
-        earlier = sorted(
-            int(match[1]) for path in self._directory.iterdir() if (match := _NAME.fullmatch(path.name))
-        )
-        for old in earlier:
-            if old < epoch:
-                for path in (self._path(old), *(name.removeprefix("ipc://") for name in self.endpoints(old))):
-                    try:
-                        os.unlink(path)
-                    except FileNotFoundError:
-                        continue
-                    except OSError:
-                        return  # not a later one's, either: its holder would take itself for the newest
-
     def _read(self, fd: int, epoch: int) -> Holder:
         data = os.pread(fd, _READ_LIMIT, 0)
         try:
@@ -180,6 +203,11 @@ class FileLease:
 
     def _path(self, epoch: int) -> str:
         return f"{self._directory}/leader.{epoch}"
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _is_free(fd: int) -> bool:

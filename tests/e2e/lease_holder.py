@@ -58,7 +58,7 @@ def stand(directory: Path) -> None:
                             else:
                                 election.held(found, now)
                     case Follow(holder):
-                        lease.watch(holder.epoch, opened)
+                        lease.watch(holder.epoch, opened, float)
                     case Promote():
                         pass
                     case Renew(deadline):

@@ -145,6 +145,7 @@ def test_an_epoch_that_was_taken_cannot_be_taken_again_not_even_when_it_is_free(
     one.release()
     assert not two.try_take(1, boottime() + 1)
     assert two.try_take(2, boottime() + 1)
+    two.settle_in()
     assert not one.try_take(1, boottime() + 1)
     assert [path.name for path in tmp_path.iterdir()] == ["leader.2"]
     two.release()
@@ -158,6 +159,7 @@ def test_a_holder_that_was_succeeded_knows_it_at_once(tmp_path: Path) -> None:
     assert new.is_held()
     third = FileLease(tmp_path, "c")
     third.try_take(3, boottime() + 1)
+    third.settle_in()
     assert not old.is_held()  # both its own file and its successor's are gone
     for lease in (old, new, third):
         lease.release()
@@ -187,7 +189,7 @@ def test_an_offered_lease_wakes_the_others_and_is_held_until_somebody_takes_it(t
     one, two = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
     one.try_take(1, boottime() + 1)
     woken = threading.Event()
-    two.watch(1, lambda _epoch: woken.set())
+    two.watch(1, lambda _epoch: woken.set(), float)
     one.offer()
     assert woken.wait(5)
     assert one.is_held()

@@ -14,6 +14,7 @@ import structlog
 
 import agents.dummy
 import agents.line
+import agents.office
 import agents.real
 import coordinator.keeper
 import shared.trace
@@ -117,7 +118,7 @@ class Member:
         self.window = Window(
             instance=instance, name=instance, pid=self.machine.pid, media=media, candidate=candidate
         )
-        self._candidate, self._heir = candidate, ""
+        self._candidate, self._heir = candidate, ("", 0)
         self._host: ActionClient | None = None
         self._host_epoch = 0
         self.machine.loop.call_soon(self._begin)
@@ -126,7 +127,15 @@ class Member:
         context = self.group.wires.context(self.machine)
         self._context = context
         self.trace.write("JOINED", pid=self.machine.pid)
-        self.agent = DummyAgent(context, self.window, self.group.settings, self._changed, self.trace)
+        lease = RoomLease(self.group.room, self.machine, self.instance)
+        self.agent = DummyAgent(
+            context,
+            self.window,
+            self.group.settings,
+            self._changed,
+            trace=self.trace,
+            endpoints=lease.endpoints,
+        )
         self.phone = Phone(self.agent)
         self.keeper = Keeper(
             context,
@@ -136,7 +145,7 @@ class Member:
                 account=account(),
                 sip_instance_id="line",
                 settings=self.group.settings,
-                lease=RoomLease(self.group.room, self.machine, self.instance),
+                lease=lease,
                 is_candidate=self._candidate,
                 grace=lambda: 0.0,
                 seed=lambda: self.agent.snapshot,
@@ -149,9 +158,12 @@ class Member:
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
         snapshot = self.agent.snapshot
-        if snapshot is not None and (heir := snapshot.heir()) != self._heir:
+        if snapshot is None:
+            return
+        heir = snapshot.heir(), snapshot.version.epoch
+        if heir != self._heir:
             self._heir = heir
-            self.keeper.heir_changed(heir)
+            self.keeper.heir_changed(*heir)
 
     def _follow(self, holder: Holder) -> None:
         self.machine.loop.call_soon(self.agent.follow, holder)
@@ -291,9 +303,9 @@ def simulated(group: Group) -> Iterator[None]:
         return world.now
 
     with ExitStack() as patches:
-        for module in (agents.dummy, agents.real, coordinator.keeper, shared.trace, clock):
+        for module in (agents.dummy, agents.office, agents.real, coordinator.keeper, shared.trace, clock):
             patches.enter_context(patch.object(module, "boottime", boottime))
-        patches.enter_context(patch.object(agents.real, "wall", lambda: 1e9 + world.now))
+        patches.enter_context(patch.object(agents.office, "wall", lambda: 1e9 + world.now))
         patches.enter_context(patch.object(agents.real, "Obituary", NoObituary))
         patches.enter_context(patch.object(agents.line, "SipSocket", Socket))
         patches.enter_context(patch.object(agents.line, "Surroundings", _StillSurroundings))

@@ -16,7 +16,7 @@ class _File:
     holder: Holder
     is_locked: bool = True
     deadline: float = 0.0
-    waiting: list[tuple[Machine, Callable[[int], None]]] = field(default_factory=list)
+    waiting: list[tuple[Machine, Callable[[int], None], Callable[[], float]]] = field(default_factory=list)
 
 
 class LeaseRoom:
@@ -40,9 +40,13 @@ class RoomLease:
         self._epoch = 0
         machine.deaths.append(self._open)
 
-    def endpoints(self, epoch: int) -> Endpoints:
-        """Return where the holder of ``epoch`` is found."""
-        return Endpoints(f"{epoch}.state", f"{epoch}.actions", f"{epoch}.estate")
+    def settle_in(self) -> None:
+        """Do nothing: there are no files to remove."""
+
+    def endpoints(self, epoch: int, instance: str = "") -> Endpoints:
+        """Return where ``instance`` is found if it holds ``epoch``."""
+        base = f"{epoch}.{instance or self._instance}"
+        return Endpoints(f"{base}.state", f"{base}.actions", f"{base}.estate")
 
     def look(self) -> Holder | Vacant:
         """Return who holds the newest epoch."""
@@ -81,19 +85,19 @@ class RoomLease:
         self._open()
         self._own, self._epoch = None, 0
 
-    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
-        """Tell when the lock of ``epoch`` opens."""
+    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
+        """Tell when the lock of ``epoch`` opens, and somewhat later where ``patience`` says so."""
         file = self._room.files.get(epoch)
         if file is None or not file.is_locked:
             self._machine.loop.call_soon(opened, epoch)
         else:
-            file.waiting.append((self._machine, opened))
+            file.waiting.append((self._machine, opened, patience))
 
     def _open(self) -> None:
         if self._own is None or not self._own.is_locked:
             return
         self._own.is_locked = False
         world = self._machine.world
-        for machine, opened in self._own.waiting:
-            delay = world.random.uniform(0.0006, 0.003)
+        for machine, opened, patience in self._own.waiting:
+            delay = world.random.uniform(0.0006, 0.003) + patience()
             world.later(delay, lambda m=machine, o=opened, e=self._epoch: m.loop.call_soon(o, e))  # type: ignore[misc]

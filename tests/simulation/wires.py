@@ -1,7 +1,6 @@
 """ZeroMQ as the bus sees it: pipes between sockets, each with its own delays and losses."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +72,8 @@ class FakeSocket:
         self.closed = False
         self._options: dict[int, Any] = {}
         self._inbox: deque[list[bytes]] = deque()
+        self._begun: list[bytes] = []  # frames of a message whose end is still to be sent
+        self._rest: list[bytes] = []  # frames of a message whose beginning was read
         self._pipes: dict[bytes, _Pipe] = {}  # by the peer's id
         self._id = self.fd.to_bytes(5, "big")
         self._endpoint = ""
@@ -86,6 +87,8 @@ class FakeSocket:
         """Return the number that a loop watches, or what can be done now."""
         if option == zmq.FD:
             return self.fd
+        if option == zmq.RCVMORE:
+            return bool(self._rest)
         if option == zmq.EVENTS:
             can_send = self._kind != zmq.DEALER or bool(self._pipes)
             return (zmq.POLLIN if self._inbox else 0) | (zmq.POLLOUT if can_send else 0)
@@ -117,35 +120,30 @@ class FakeSocket:
             peer._arrived([b"\x01"])
         self._wake()
 
-    def send_multipart(self, frames: Sequence[bytes], flags: int = 0, **_more: Any) -> None:
-        """Send, or raise :exc:`zmq.Again`."""
-        if self._kind == zmq.DEALER:
-            if not self._pipes:
-                raise zmq.Again
-            pipes, body = list(self._pipes.values()), list(frames)
-        elif self._kind == zmq.ROUTER:
-            if frames[0] not in self._pipes:
-                raise zmq.ZMQError(zmq.EHOSTUNREACH)
-            pipes, body = [self._pipes[frames[0]]], list(frames[1:])
-        else:
-            pipes, body = list(self._pipes.values()), list(frames)
+    def send(self, frame: bytes, flags: int = 0) -> None:
+        """Send a frame, with those before it that said that more would come; or raise :exc:`zmq.Again`."""
+        frames, self._begun = [*self._begun, frame], []
+        if self._kind == zmq.DEALER and not self._pipes:
+            raise zmq.Again
+        if self._kind == zmq.ROUTER and frames[0] not in self._pipes:
+            raise zmq.ZMQError(zmq.EHOSTUNREACH)
+        if flags & zmq.SNDMORE:
+            self._begun = frames
+            return
+        is_addressed = self._kind == zmq.ROUTER
+        pipes = [self._pipes[frames[0]]] if is_addressed else list(self._pipes.values())
         if self._machine.sends():
             for pipe in pipes:
-                pipe.carry(body)
+                pipe.carry(frames[1:] if is_addressed else frames)
 
-    def send(self, frame: bytes, flags: int = 0, **_more: Any) -> None:
-        """Send a single frame."""
-        self.send_multipart([frame], flags)
-
-    def recv_multipart(self, flags: int = 0, **_more: Any) -> list[bytes]:
-        """Return a message, or raise :exc:`zmq.Again`."""
-        if not self._inbox:
-            raise zmq.Again
-        return self._inbox.popleft()
-
-    def recv(self, flags: int = 0, **_more: Any) -> bytes:
-        """Return a message of a single frame."""
-        return self.recv_multipart(flags)[0]
+    def recv(self, flags: int = 0) -> bytes:
+        """Return the next frame, or raise :exc:`zmq.Again`."""
+        if not self._rest:
+            if not self._inbox:
+                raise zmq.Again
+            self._rest = self._inbox.popleft()
+        frame, *self._rest = self._rest
+        return frame
 
     def take(self, source: "FakeSocket", frames: list[bytes]) -> None:
         """Take what a pipe carried here."""

@@ -1,0 +1,75 @@
+"""What a real agent is given at its promotion, and the mind that it makes of it."""
+
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from shared.clock import boottime, wall
+from shared.config import Account, Settings
+from shared.errors import MessageError
+from shared.messages import Snapshot
+
+from .bus import Post
+from .phone import Estate, PhoneCore, decode_estate
+from .sip.trace import SipTrace
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """All that a real agent is given at its promotion.
+
+    ``post`` becomes the agent's own. ``estate`` is the frame that the leader before left behind, empty if
+    there is none. ``may_act`` is asked before each external effect; ``deposed`` is called once, when it first
+    says no. ``offer`` lets another process take over, and leaves us in office until one does.
+    """
+
+    group: str
+    instance: str
+    epoch: int
+    post: Post
+    account: Account
+    sip_instance_id: str
+    settings: Settings
+    seed: Snapshot | None
+    estate: bytes = field(repr=False)  # it holds the passwords of the calls' sound
+    predecessor_died: bool
+    may_act: Callable[[], bool]
+    offer: Callable[[], None]
+    deposed: Callable[[], None]
+    sip_trace: SipTrace | None = None
+
+
+def make_core(office: Office) -> PhoneCore:
+    """Return the phone's mind for this term."""
+    now = boottime()
+    return PhoneCore(
+        group=office.group,
+        instance=office.instance,
+        epoch=office.epoch,
+        account=office.account,
+        sip_instance_id=office.sip_instance_id,
+        settings=office.settings,
+        seed=office.seed,
+        estate=_read_estate(office.estate),
+        predecessor_died=office.predecessor_died,
+        new_id=partial(secrets.token_hex, 8),
+        now=now,
+        wall_offset=wall() - now,
+        jitter=lambda longest: random.uniform(longest / 2, longest),
+    )
+
+
+def _read_estate(frame: bytes) -> Estate | None:
+    if not frame:
+        return None
+    try:
+        return decode_estate(frame)
+    except MessageError as exc:
+        log.warning("estate.undecodable", error=str(exc))
+        return None
