@@ -69,9 +69,10 @@ class RealAgent:
         self._timer_at = 0.0
         self._answers: list[TellWindow | AnswerAction] = []  # wait for the state that shows their effect
         self._settling: asyncio.Handle | None = None
+        self._is_sending = False  # a SIP message is on its way out of the line's queue
         post = self._post = office.post
         self._server, self._publisher, self._heir = post.server, post.publisher, post.estate
-        post.occupy(self._received, self._settle, self._may_act)
+        post.occupy(self._received, self._all_received, self._may_act)
         self._estate = office.estate
         self._core.take_changed()
         self._publish()  # before all else: windows wait for it
@@ -188,8 +189,23 @@ class RealAgent:
     def _input(self, happened: Callable[[float], None]) -> None:
         """Give the core one input and let its effects out; the state follows as soon as no input waits."""
         self._take(happened)
+        self._settle_soon()
+
+    def _all_received(self) -> None:
+        """Answer what has come, at once; but no action whose SIP message has not left yet."""
+        if self._is_sending:
+            self._settle_soon()
+        else:
+            self._settle()
+
+    def _settle_soon(self) -> None:
         if self._settling is None and not self._is_over:
-            self._settling = self._loop.call_soon(self._settle)
+            # The line writes in the next turn of the loop, and the loop hands it to the system at its end.
+            turn = self._next_turn if self._is_sending else self._settle
+            self._settling = self._loop.call_soon(turn)
+
+    def _next_turn(self) -> None:
+        self._settling = self._loop.call_soon(self._settle)
 
     def _take(self, happened: Callable[[float], None]) -> None:
         if self._is_over:
@@ -216,6 +232,7 @@ class RealAgent:
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
+        self._is_sending = False
         if self._core.take_changed():
             self._publish()
         newcomers = self._peers.take_newcomers()
@@ -254,6 +271,7 @@ class RealAgent:
             match effect:
                 case SendSip():
                     self._line.send(effect.text)
+                    self._is_sending = True
                 case DropLine():
                     self._line.drop(effect.reason)
                 case KeepLine():

@@ -121,6 +121,7 @@ class Member:
         self._candidate, self._heir = candidate, ("", 0)
         self._host: ActionClient | None = None
         self._host_epoch = 0
+        self.is_leaving = False
         self.machine.loop.call_soon(self._begin)
 
     def _begin(self) -> None:
@@ -198,6 +199,7 @@ class Member:
 
     def leave(self) -> None:
         """Leave politely, and end."""
+        self.is_leaving = True
 
         async def leave() -> None:
             self.agent.close()

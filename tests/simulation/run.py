@@ -9,7 +9,7 @@ from coordinator.verify import actions, binding, calls, convergence, leaders
 from coordinator.verify.evidence import Effect, Evidence, Step
 from coordinator.verify.verdict import Verdict
 
-from .group import Group, simulated
+from .group import Group, Member, simulated
 from .wires import Weather
 from .world import World
 
@@ -97,17 +97,20 @@ def _happen(group: Group) -> None:
         group.service.binding.cut()
     elif roll < 0.96 and len(group.members) < 7:
         group.start(media=rng.random() < 0.6)
-    elif len([member for member in living if member.window.candidate]) > 1:
+    elif len(_lasting(group)) > 1:
         rng.choice(living).leave()
+
+
+def _lasting(group: Group) -> list[Member]:
+    """Return the candidates that are neither doomed nor leaving."""
+    return [m for m in group.living if m.window.candidate and m.machine.fuse is None and not m.is_leaving]
 
 
 def _crash(group: Group) -> None:
     """Kill a process, mostly the leader, now or with one of its next messages; never the last one."""
     rng = group.world.random
     victim = group.leader if rng.random() < 0.7 else rng.choice(group.members)
-    armed = [m for m in group.members if m.machine.fuse is not None and m.machine.is_alive]
-    survivors = [m for m in group.living if m is not victim and m not in armed and m.window.candidate]
-    if victim is None or not survivors:
+    if victim is None or not [member for member in _lasting(group) if member is not victim]:
         return
     if rng.random() < 0.3:
         victim.machine.kill()
