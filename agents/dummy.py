@@ -86,7 +86,8 @@ class DummyAgent:
         self._client: ActionClient | None = None
         self._subscriber: Subscriber[Snapshot] | None = None
         self._succession = Succession(endpoints, self._subscribe)
-        self._following: asyncio.TimerHandle | None = None  # of the heir, who leads
+        self._next: Holder | None = None  # the heir, who leads and is still to be followed
+        self._following: asyncio.TimerHandle | None = None
         self._windows: tuple[Window, ...] | None = None  # of the state before
         self._pending: dict[str, _Pending] = {}
         self._ids = map("{}{:x}".format, repeat(secrets.token_hex(6)), count())
@@ -114,11 +115,11 @@ class DummyAgent:
 
     def follow(self, holder: Holder) -> None:
         """Leave the leader before, if any, and listen to ``holder``; harmless if that is followed already."""
-        if self._is_closed or (self._holder is not None and holder.epoch <= self._holder.epoch):
-            return  # somebody took over while this window was leaving, or it spoke to us before
         if self._following is not None:
             self._following.cancel()
-            self._following = None
+        self._following = self._next = None
+        if self._is_closed or (self._holder is not None and holder.epoch <= self._holder.epoch):
+            return  # somebody took over while this window was leaving, or it spoke to us before
         unsent = self._hang_up()
         self._holder = holder
         self._client = ActionClient(self._context, holder.endpoints.actions, self._replied)
@@ -144,8 +145,8 @@ class DummyAgent:
         if self._is_closed:
             raise ActionRefused("no_leader", "this window has left the group; nothing was done")
         time = self._settings.action_time if time is None else time
-        if self._following is not None and (heir := self._succession.heir) is not None:
-            self.follow(heir)
+        if self._next is not None:
+            self.follow(self._next)
         deadline = boottime() + time
         pending = _Pending(next(self._ids), action, deadline, self._loop.create_future())
         self._pending[pending.action_id] = pending
@@ -183,7 +184,8 @@ class DummyAgent:
         """Take that the heir speaks as the leader: to follow it can wait, unless somebody waits for it."""
         if self._pending:
             self.follow(heir)  # now: what was never sent to the leader before can be sent to this one
-        elif self._following is None:
+        elif self._next is None:
+            self._next = heir
             self._following = self._loop.call_later(_CALM, self.follow, heir)
 
     def _look_ahead(self) -> None:

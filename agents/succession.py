@@ -22,7 +22,7 @@ class Succession:
         subscribe: Callable[[Holder], Subscriber[Snapshot]],
     ) -> None:
         self._endpoints, self._subscribe = endpoints, subscribe
-        self.heir: Holder | None = None
+        self._heir: Holder | None = None
         self._subscriber: Subscriber[Snapshot] | None = None
 
     def expect(self, snapshot: Snapshot) -> None:
@@ -30,29 +30,30 @@ class Succession:
         instance, epoch = snapshot.heir(), snapshot.version.epoch + 1
         if self._endpoints is None:
             return
-        if self.heir is not None and (self.heir.epoch, self.heir.instance) == (epoch, instance):
+        if self._heir is not None and (self._heir.epoch, self._heir.instance) == (epoch, instance):
             return
         self.close()
         if instance:
-            self.heir = Holder(epoch, float("inf"), instance, 0, self._endpoints(epoch, instance))
-            self._subscriber = self._subscribe(self.heir)
+            self._heir = Holder(epoch, float("inf"), instance, 0, self._endpoints(epoch, instance))
+            self._subscriber = self._subscribe(self._heir)
 
     def speaker(self, snapshot: Snapshot) -> Holder | None:
         """Return the heir, if this is its word as the leader; else None."""
-        heir = self.heir
+        heir = self._heir
         if heir is None or (heir.epoch, heir.instance) != (snapshot.version.epoch, snapshot.leader):
             return None
         return heir
 
     def subscription(self, holder: Holder) -> Subscriber[Snapshot]:
         """Hand over a subscription to ``holder``: the one that there is, if it was the heir."""
-        if self.heir is None or self._subscriber is None or self.heir.endpoints != holder.endpoints:
+        if self._heir is None or self._subscriber is None or self._heir.endpoints != holder.endpoints:
+            self.close()
             return self._subscribe(holder)
-        subscriber, self._subscriber, self.heir = self._subscriber, None, None
+        subscriber, self._subscriber, self._heir = self._subscriber, None, None
         return subscriber
 
     def close(self) -> None:
         """Listen to nobody."""
         if self._subscriber is not None:
             self._subscriber.close()
-        self.heir = self._subscriber = None
+        self._heir = self._subscriber = None

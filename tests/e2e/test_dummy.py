@@ -27,7 +27,7 @@ from shared.messages import (
     Version,
     encode,
 )
-from tests.fakes import DESK, of_kind, settings, snapshot
+from tests.fakes import DESK, KIOSK, of_kind, settings, snapshot
 
 Context = zmq.Context[zmq.Socket[bytes]]
 HOLD = Hold(call_id="c1")
@@ -44,8 +44,13 @@ class Leader:
     def __post_init__(self) -> None:
         self.peer = b""
         self._news = asyncio.Event()
-        self.publisher = Publisher(self.context, self.holder.endpoints.state)
+        self.has_listeners = False
+        self.publisher = Publisher(self.context, self.holder.endpoints.state, self._listened)
         self.server = ActionServer(self.context, self.holder.endpoints.actions, self._received)
+
+    def _listened(self) -> bool:
+        self.has_listeners = True
+        return True
 
     def _received(self, peer: bytes, message: ToLeader) -> None:
         self.peer = peer
@@ -75,19 +80,29 @@ class Scene:
         self.context, self.directory = context, directory
         self.changes: list[str] = []
         self.agent = DummyAgent(
-            context, DESK, settings(stale_after=0.3), lambda changes: self.changes.extend(of_kind(changes))
+            context,
+            DESK,
+            settings(stale_after=0.3),
+            lambda changes: self.changes.extend(of_kind(changes)),
+            endpoints=lambda epoch, instance: self.holder(epoch, instance).endpoints,
         )
         self.leaders: list[Leader] = []
 
-    def holder(self, epoch: int) -> Holder:
-        base = f"ipc://{self.directory}/{epoch}"
-        return Holder(epoch, 1e12, f"l{epoch}", 1, Endpoints(f"{base}.s", f"{base}.a", f"{base}.e"))
+    def holder(self, epoch: int, instance: str = "") -> Holder:
+        base = f"ipc://{self.directory}/{epoch}.{instance}"
+        endpoints = Endpoints(f"{base}.s", f"{base}.a", f"{base}.e")
+        return Holder(epoch, 1e12, instance or f"l{epoch}", 1, endpoints)
 
     def lead(self, epoch: int) -> Leader:
         """Let a new leader come, and the window follow it."""
-        leader = Leader(self.context, self.holder(epoch))
-        self.leaders.append(leader)
+        leader = self.prepare(epoch)
         self.agent.follow(leader.holder)
+        return leader
+
+    def prepare(self, epoch: int, instance: str = "") -> Leader:
+        """Let a process have the sockets of a leader; the window is not told."""
+        leader = Leader(self.context, self.holder(epoch, instance))
+        self.leaders.append(leader)
         return leader
 
     async def shows(self, version: tuple[int, int]) -> None:
@@ -287,5 +302,71 @@ def test_a_window_says_goodbye_when_it_leaves_and_follows_nobody_any_more() -> N
             await acting
         assert (await leader.wait(Detach)).instance == "desk"
         scene.agent.follow(scene.holder(2))
+
+    play(story)
+
+
+# -- the heir, whom a window hears before it is told to follow
+
+
+def test_the_heirs_first_state_is_shown_before_anybody_says_who_leads() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        heir = scene.prepare(2, "kiosk")
+        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
+        await scene.shows((1, 1))
+        await scene.until(lambda: heir.has_listeners)
+        leader.die()
+        heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
+        await scene.shows((2, 1))
+        assert heir.heard == []  # to follow it can wait
+        attached = await heir.wait(Attach)  # and is done all the same
+        assert attached.window == DESK
+
+    play(story)
+
+
+@pytest.mark.parametrize("is_asked_before", [True, False])
+def test_an_action_that_the_dead_leader_never_got_goes_to_the_heir_that_has_spoken(
+    is_asked_before: bool,
+) -> None:
+    async def story(scene: Scene) -> None:
+        scene.agent.follow(scene.holder(1))  # nobody is there to take it
+        heir = scene.prepare(2, "kiosk")
+        ear = Publisher(scene.context, scene.holder(1).endpoints.state)
+        ear.publish(encode(snapshot(1, 1, leader="l1", windows=(KIOSK, DESK))))
+        await scene.shows((1, 1))
+        await scene.until(lambda: heir.has_listeners)
+        acting = perform(scene) if is_asked_before else None
+        await asyncio.sleep(0)
+        heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
+        await scene.shows((2, 1))
+        acting = acting or perform(scene)
+        request = await heir.wait(Request)
+        assert request.epoch == 2
+        heir.server.send(heir.peer, Done(action_id=request.action_id, version=Version(2, 1)))
+        assert (await acting).version == (2, 1)
+        ear.close()
+
+    play(story)
+
+
+def test_an_heir_that_another_was_faster_than_is_followed_no_more() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        heir = scene.prepare(2, "kiosk")
+        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
+        await scene.shows((1, 1))
+        await scene.until(lambda: heir.has_listeners)
+        winner = scene.lead(3)
+        heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
+        winner.publish(1, leader="l3", windows=(KIOSK, DESK))
+        await scene.shows((3, 1))
+        acting = perform(scene)
+        request = await winner.wait(Request)
+        assert request.epoch == 3
+        winner.server.send(winner.peer, Done(action_id=request.action_id, version=Version(3, 1)))
+        assert (await acting).version == (3, 1)
+        assert heir.heard == []
 
     play(story)

@@ -215,6 +215,40 @@ def test_a_child_process_of_the_holder_does_not_keep_its_lease(tmp_path: Path) -
         child.kill()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs close_range(2)")
+def test_the_lock_of_one_that_has_settled_in_is_in_no_descriptor_that_a_fork_would_get(
+    tmp_path: Path,
+) -> None:
+    lease, other = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
+    lease.try_take(1, boottime() + 1)
+    assert lock_holders(tmp_path) == 2
+    lease.settle_in()
+    deadline = time.monotonic() + 5
+    while lock_holders(tmp_path) > 1 and time.monotonic() < deadline:
+        time.sleep(0.001)
+        lease.renew(boottime() + 1)
+    assert lock_holders(tmp_path) == 1  # to write into
+    assert isinstance(other.look(), Holder)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    lease.release()
+    assert other.look() == Vacant(1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert lock_holders(tmp_path) == 0
+
+
+def lock_holders(directory: Path) -> int:
+    """Return how many of our descriptors are of a lease's file."""
+    links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_is_open(fd)]
+    return sum(link.startswith(f"{directory}/") for link in links)
+
+
+def fd_is_open(fd: str) -> bool:
+    return Path(f"/proc/self/fd/{fd}").is_symlink()
+
+
 @pytest.mark.parametrize("content", [b"", b"12345678", b"12345678{", b"12345678\xff", b"x" * 5000])
 def test_a_held_file_that_is_not_ours_is_named_instead_of_understood(tmp_path: Path, content: bytes) -> None:
     import fcntl

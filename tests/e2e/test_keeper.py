@@ -1,0 +1,77 @@
+"""A process that cannot speak takes no epoch, and leads as soon as it can."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+import coordinator.keeper
+from agents.bus import Post
+from coordinator.keeper import Candidacy, Keeper
+from coordinator.lease import FileLease, Vacant
+from shared.election import Holder
+from shared.trace import Trace
+from tests.fakes import account, settings
+
+
+def test_a_candidate_that_cannot_make_its_sockets_burns_no_epoch_says_so_once_and_leads_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    may_bind = False
+
+    def bind(context: Any, endpoints: Any) -> Post:
+        tries.append(1)
+        if not may_bind:
+            raise zmq.ZMQError(errno.EMFILE)
+        return Post(context, endpoints)
+
+    async def main() -> None:
+        nonlocal may_bind
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        failures: list[Exception] = []
+        followed: list[Holder] = []
+        keeper = Keeper(context, candidacy(tmp_path, failures.append, followed.append))
+        lease = FileLease(tmp_path, "look")
+        await until(lambda: len(tries) > 20)
+        assert lease.look() == Vacant(0)
+        assert ["Too many open files" in str(failure) for failure in failures] == [True]
+        may_bind = True
+        await until(lambda: bool(followed))
+        found = lease.look()
+        assert isinstance(found, Holder)
+        assert found.epoch == followed[0].epoch == 1
+        await keeper.close()
+        await asyncio.to_thread(context.term)
+
+    monkeypatch.setattr(coordinator.keeper, "Post", bind)
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - of another thread
+            await asyncio.sleep(0.005)
+
+
+def candidacy(
+    directory: Path, failed: Callable[[Exception], None], follow: Callable[[Holder], None]
+) -> Candidacy:
+    return Candidacy(
+        group="front",
+        instance="a",
+        account=account(),
+        sip_instance_id="line",
+        settings=settings(),
+        lease=FileLease(directory, "a"),
+        is_candidate=True,
+        grace=lambda: 0.0,
+        seed=lambda: None,
+        follow=follow,
+        failed=failed,
+        trace=Trace(None, "a"),
+    )
