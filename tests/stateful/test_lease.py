@@ -83,11 +83,11 @@ class Leases(RuleBasedStateMachine):
         if process := self._pick(number):
             self._tick(process)
 
-    @rule(number=_numbers, patience=st.sampled_from((0.0, 0.005)))
-    def notice(self, number: int, patience: float) -> None:
+    @rule(number=_numbers, is_late=st.booleans())
+    def notice(self, number: int, is_late: bool) -> None:
         """Let a process hear that a lock it waits for has opened."""
         if process := self._pick(number):
-            self._notice(process, patience)
+            self._notice(process, is_late)
 
     @rule(number=_numbers)
     def act(self, number: int) -> None:
@@ -144,7 +144,7 @@ class Leases(RuleBasedStateMachine):
                 process.lease.offer()
                 for other in self.processes:
                     if other.runs:
-                        self._notice(other, 0.0)
+                        self._notice(other, is_late=False)
                         self._drain(other)
             process.lease.release()
             process.is_alive = False
@@ -186,7 +186,7 @@ class Leases(RuleBasedStateMachine):
             self.now += 0.05
             for process in self.processes:
                 if process.is_alive:
-                    self._notice(process, 0.0)
+                    self._notice(process, is_late=False)
                     self._tick(process)
         alive = [process for process in self.processes if process.is_alive]
         leaders = [process for process in alive if process.election.is_leader]
@@ -254,11 +254,11 @@ class Leases(RuleBasedStateMachine):
         else:
             process.election.held(found, self.now)
 
-    def _notice(self, process: Process, patience: float) -> None:
+    def _notice(self, process: Process, is_late: bool) -> None:
         for epoch in sorted(process.watched):
             if self._is_open(epoch):
                 process.watched.remove(epoch)
-                process.election.died(epoch, self.now, patience=patience)
+                process.election.died(epoch, self.now, is_late=is_late)
                 return
 
     def _is_open(self, epoch: int) -> bool:
