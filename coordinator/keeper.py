@@ -126,6 +126,8 @@ class Keeper:
 
     def _prepare(self, epoch: int) -> None:
         """Do before our promotion what would delay it."""
+        if self._election.is_leader or epoch <= self._election.epoch:
+            return  # too late: to bind the sockets of a term that has begun would take their place
         with contextlib.suppress(GroupError):  # if it matters, it will be said when we try to lead
             self._man_post(epoch)
         if not self._is_prepared:
