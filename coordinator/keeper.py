@@ -39,6 +39,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _PATIENCE = 0.02
 #: How long whatever can wait does so after a change of leader: the state is to be everywhere first.
 _CALM = 0.03
+#: What leads, and what a window that does not lead can do without.
+_PHONE = "agents.real"
 #: How long leaving may take: the farewell, and a service that does not answer to it.
 _LEAVING_TIME = 15.0
 
@@ -195,6 +197,7 @@ class Keeper:
         if self._election.is_leader:
             return  # two looks in a row, and the first of them was enough
         self._man_post(epoch)  # first: a leader that cannot speak must not take an epoch
+        importlib.import_module(_PHONE)  # nor one that would spend its lease on this
         now = boottime()
         deadline = now + self._candidacy.settings.lease_time + self._candidacy.grace()
         if self._lease.try_take(epoch, deadline):
@@ -217,6 +220,9 @@ class Keeper:
         self._step()
 
     def _promote(self, epoch: int) -> None:
+        if not self._lease.is_held():
+            self._deposed_soon(epoch)  # this process stood still after it had taken the lease
+            return
         from agents.office import Office  # a third of a window's memory: see the module's docstring
         from agents.real import RealAgent
 
@@ -319,6 +325,6 @@ def _load(account: Account) -> None:
     """Have the phone in memory, and whom to trust."""
     from agents.sip.transport import tls_context
 
-    importlib.import_module("agents.real")
+    importlib.import_module(_PHONE)
     with contextlib.suppress(AccountError):  # the line will say it when it matters
         tls_context(account)

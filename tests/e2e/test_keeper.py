@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,40 @@ def test_a_candidate_that_cannot_make_its_sockets_burns_no_epoch_says_so_once_an
 
     monkeypatch.setattr(coordinator.keeper, "Post", bind)
     asyncio.run(main())
+
+
+class SlowCandidate(FileLease):
+    """The lease of a process that stands still when it has taken one, until another has passed it."""
+
+    def __init__(self, directory: Path, instance: str, *, passed_by: FileLease) -> None:
+        super().__init__(directory, instance)
+        self._other = passed_by
+
+    def try_take(self, epoch: int, deadline: float) -> bool:
+        is_taken = super().try_take(epoch, deadline)
+        return is_taken and self._other.try_take(epoch + 1, deadline + 3600)
+
+
+def test_a_candidate_that_was_passed_before_its_promotion_does_not_begin_a_term(tmp_path: Path) -> None:
+    other = FileLease(tmp_path, "b")
+    traces = tmp_path / "traces"
+    traces.mkdir()
+
+    async def main() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        followed: list[Holder] = []
+        candidate = candidacy(tmp_path, lambda _: None, followed.append)
+        lease = SlowCandidate(tmp_path, "a", passed_by=other)
+        keeper = Keeper(context, replace(candidate, lease=lease, trace=Trace(traces, "a")))
+        await until(lambda: bool(followed))
+        assert [(holder.epoch, holder.instance) for holder in followed] == [(2, "b")]
+        await keeper.close()
+        await asyncio.to_thread(context.term)
+
+    asyncio.run(main())
+    other.release()
+    [trace] = traces.iterdir()
+    assert "PROMOTED" not in trace.read_text()
 
 
 async def until(condition: Callable[[], bool]) -> None:
