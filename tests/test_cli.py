@@ -174,3 +174,8 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "_status", interrupted)
     assert main(["status", "front"]) == 130
+
+
+def test_the_service_has_no_tables_for_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--service", "--markdown"]) == 2
+    assert "--markdown is not for --service" in capsys.readouterr().err
