@@ -185,16 +185,9 @@ class Conferences(Roster[Conference]):
     def _find(self, session_id: str, party_id: str) -> tuple[Call, Leg]:
         for call in self._service.live_calls():
             for leg in (call.caller, *call.callees):
-                if _ids(call, leg) == (session_id, party_id):
+                if call.ids(leg) == (session_id, party_id):
                     return call, leg
         raise ActionRefused("no_such_call", f"no call {session_id!r} has a party {party_id!r}")
 
     def _record(self, event: str, conference: Conference, **facts: object) -> None:
         self._service.record(event, number=conference.number, session_id=conference.session_id, **facts)
-
-
-def _ids(call: Call, leg: Leg) -> tuple[str, str]:
-    """Return session and party id of one of a call's ends."""
-    if isinstance(leg, PhoneLeg):
-        return leg.call_id.session_id, leg.call_id.party_id(leg.place)
-    return call.name.session_id, call.name.party_id(1 if leg is call.caller else 2)

@@ -6,6 +6,7 @@ from typing import Any
 from .dialect import Caller, CallName
 from .legs import Leg
 from .media.room import Party, Role, Room
+from .phone_leg import PhoneLeg
 from .seats import Seats, anchor
 from .service_leg import ServiceLeg
 from .switch import Switch
@@ -51,6 +52,12 @@ class Conversation:
     def party(self, leg: Leg) -> Caller:
         """Return whom others see when ``leg`` calls them."""
         return self.who if leg is self.caller else Caller(leg.number, "")
+
+    def ids(self, leg: Leg) -> tuple[str, str]:
+        """Return the ids of session and party of an end, as it has been told them if it is a phone."""
+        if isinstance(leg, PhoneLeg):
+            return leg.call_id.session_id, leg.call_id.party_id(leg.place)
+        return self.name.session_id, self.name.party_id(1 if leg is self.caller else 2)
 
     async def anchor(self) -> None:
         """Have the sound of both ends pass the service from now on; see :func:`~agents.pbx.seats.anchor`."""

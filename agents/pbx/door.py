@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import structlog
 
 from shared.clock import monotonic
-from shared.errors import ConfigError
 
 from .connection import Connection
+from .listening import listen
 from .settings import SimulatorSettings
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -84,7 +84,8 @@ class Door:
             ConfigError: If the port is taken or the address is not ours.
         """
         if self._listener is None:
-            self._listener = _listen(self._settings.host, port)
+            remedy = "choose another port with --wss"
+            self._listener = listen(self._settings.host, port, backlog=_BACKLOG, remedy=remedy)
             self.port = int(self._listener.getsockname()[1])
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
@@ -312,26 +313,3 @@ def _brief(error: OSError | EOFError) -> str:
         return "the peer hung up"
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     return str(reason or type(error).__name__).lower().replace("_", " ")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as exc:
-        raise _cannot_listen(host, port, exc) from exc
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        raise _cannot_listen(host, port, exc) from exc
-    listener.setblocking(False)
-    return listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"cannot listen on {host} port {port}: {error.strerror or error}; choose another port with --wss"
-    )

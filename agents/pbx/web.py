@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from shared.errors import ConfigError
+from .listening import listen
 
 LONGEST_BODY = 65_536
 SILENCE = 10.0
@@ -23,6 +23,7 @@ SILENCE = 10.0
 
 _BODY_TIME = 10.0
 _MOST_CONNECTIONS = 1000
+_BACKLOG = 128
 
 
 class BadBody(Exception):
@@ -103,7 +104,7 @@ class HttpPort:
         most: int | None = None,
     ) -> None:
         self._purpose, self._certificate, self._most = purpose, certificate, most
-        self._socket = _listen(host, port, purpose)
+        self._socket = listen(host, port, backlog=_BACKLOG, remedy=f"choose another {purpose} port")
         self.port = int(self._socket.getsockname()[1])
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -133,23 +134,6 @@ class HttpPort:
             self._server.should_exit = True
             await self._task
         self._socket.close()
-
-
-def _listen(host: str, port: int, purpose: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as exc:
-        listener.close()
-        reason = exc.strerror or exc
-        raise ConfigError(
-            f"cannot listen on {host} port {port}: {reason}; choose another {purpose} port"
-        ) from exc
-    listener.setblocking(False)
-    return listener
 
 
 async def read_body(request: Request) -> bytes:

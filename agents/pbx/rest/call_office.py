@@ -81,7 +81,7 @@ class CallOffice:
             from_=party.from_.phone_number or party.from_.extension_number or "",
             to=party.to.phone_number or party.to.extension_number or "",
             telephony_status=states.get(party.status.code, "Ringing"),
-            telephony_session_id=self._parties.ids(call, leg)[0],
+            telephony_session_id=call.ids(leg)[0],
             party_id=party.id,
             sip_data=party.sip_data,
         )
@@ -210,7 +210,7 @@ class CallOffice:
         Raises:
             ApiError: If there is no such session.
         """
-        found = [(call, leg) for call, leg in self._all() if self._parties.ids(call, leg)[0] == session_id]
+        found = [(call, leg) for call, leg in self._all() if call.ids(leg)[0] == session_id]
         if not found:
             raise not_found("telephonySessionId")
         return found
@@ -222,7 +222,7 @@ class CallOffice:
 
     def _find(self, session_id: str, party_id: str) -> tuple[Call, Leg]:
         legs = self._legs(session_id)
-        named = (one for one in legs if self._parties.ids(*one)[1] == party_id)
+        named = ((call, leg) for call, leg in legs if call.ids(leg)[1] == party_id)
         found = next(named, None)
         if found is None:
             raise not_found("partyId")

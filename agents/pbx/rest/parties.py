@@ -20,18 +20,12 @@ class Parties:
     def __init__(self, service: "Simulator", account_id: int) -> None:
         self._service, self._account_id = service, str(account_id)
 
-    def ids(self, call: Call, leg: Leg) -> tuple[str, str]:
-        """Return the ids of session and party, as the phone has been told them if it is one."""
-        if isinstance(leg, PhoneLeg):
-            return leg.call_id.session_id, leg.call_id.party_id(leg.place)
-        return call.name.session_id, call.name.party_id(1 if leg is call.caller else 2)
-
     def document(self, call: Call, leg: Leg, *, party_id: str | None = None) -> PartyDocument:
         """Return an end of a call."""
         is_caller = leg is call.caller
         far = call.far or next(iter(call.callees), None)
         return PartyDocument(
-            id=party_id or self.ids(call, leg)[1],
+            id=party_id or call.ids(leg)[1],
             direction="Outbound" if is_caller else "Inbound",
             from_=self._place(call.who, call.caller),
             to=self._place(None, leg if not is_caller else far),
