@@ -25,6 +25,7 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.is_closed = self.is_reading_paused = False
         self._written = asyncio.Event()
+        self.unread_bytes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append(bytes(data))
@@ -52,6 +53,9 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.is_reading_paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread_bytes
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -274,6 +278,21 @@ def test_a_peer_that_does_not_read_is_told_nothing_until_it_does() -> None:
         peer.connection.resume_writing()
         said.append(peer.connection.can_say)
         assert (said, peer.ears.drains) == ([True, False, True], 1)
+
+    run(story)
+
+
+def test_who_sends_pings_and_does_not_read_the_answers_is_cut_off() -> None:
+    async def story() -> None:
+        peer = Peer().open()
+        peer.connection.pause_writing()
+        for unread, is_closed in ((40_000, False), (262_144, False), (262_145, True)):
+            peer.wire.unread_bytes = unread
+            peer.client.send_ping(b"x" * 100)
+            peer.flush()
+            assert peer.wire.is_closed is is_closed
+        await peer.connection.over.wait()
+        assert peer.ears.ends == [("connection lost", False)]
 
     run(story)
 

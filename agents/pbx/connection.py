@@ -25,7 +25,8 @@ from .settings import SimulatorSettings
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _CLOSE_TIME = 1.0
-_UNREAD_BYTES = 32_768
+_UNREAD_BYTES = 32_768  # above it, frames wait with their owner
+_MOST_UNREAD_BYTES = 262_144  # answers to pings do not wait: who sends those and reads nothing is cut off
 #: Protocol error, no UTF-8, too long (RFC 6455 §7.4.1).
 _BROKEN = frozenset({1002, 1007, 1009})
 
@@ -155,6 +156,9 @@ class Connection(asyncio.Protocol):
         if self._protocol.close_expected() and not self._is_ending:
             self._is_ending = True
             self._set_timer(_CLOSE_TIME)
+        if self._is_peer_slow and transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
+            log.warning("flow.does_not_read", bytes=transport.get_write_buffer_size())
+            self.abort()
 
     def close(self, code: int, reason: str) -> None:
         """Close with a status; at once if that does not go well within a second. Harmless twice."""
