@@ -31,6 +31,7 @@ _SOUND_HELP = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    _open_standard_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     configure_logging(options.log, options.log_level)
@@ -338,6 +339,19 @@ def _verify(options: argparse.Namespace) -> int:
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where a standard stream was closed (``>&-``): else another file gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _flush_output() -> None:

@@ -73,7 +73,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
     """
     values: dict[str, Any] = _default_dirs(environ)
     path = _config_file(environ)
-    values |= _read_toml(path)
+    values |= _read_toml(path, must_exist=bool(environ.get("SHAREDLINE_CONFIG")))
     for name in Settings.__struct_fields__:
         if (text := environ.get(f"SHAREDLINE_{name.upper()}")) is not None:
             values[name] = text
@@ -107,8 +107,8 @@ def _config_file(environ: Mapping[str, str]) -> Path:
     return Path(base) / "sharedline" / "config.toml"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.exists():
+def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    if not must_exist and not path.exists():
         return {}
     import tomllib  # few have such a file, and every window is small
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ def _private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("SHAREDLINE_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("SHAREDLINE_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("SHAREDLINE_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("SHAREDLINE_CONFIG", os.devnull)
 
 
 def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -179,3 +181,13 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_service_has_no_tables_for_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--service", "--markdown"]) == 2
     assert "--markdown is not for --service" in capsys.readouterr().err
+
+
+def test_a_command_whose_standard_streams_are_closed_still_has_its_exit_status(tmp_path: Path) -> None:
+    for closed, said in (("1>&-", True), ("0<&- 1>&- 2>&-", False)):
+        command = f'exec "$0" -m coordinator status nobody {closed}'
+        done = subprocess.run(
+            ["sh", "-c", command, sys.executable], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 1, done
+        assert ("nobody leads the group 'nobody'" in done.stderr) is said

@@ -188,3 +188,10 @@ def test_a_bad_variable_is_one_error_that_names_it(tmp_path: Path) -> None:
 def test_a_time_that_would_stop_or_spin_the_phone_is_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load_settings(environ(tmp_path, **{f"SHAREDLINE_{name.upper()}": value}))
+
+
+def test_a_settings_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    missing = tmp_path / "typo.toml"
+    with pytest.raises(ConfigError, match=r"cannot read the settings in .*typo\.toml: .*No such file"):
+        load_settings({"SHAREDLINE_CONFIG": str(missing), "HOME": str(tmp_path)})
+    assert load_settings({"HOME": str(tmp_path)}).heartbeat == 0.1

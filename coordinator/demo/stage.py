@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 import wave
@@ -244,7 +245,7 @@ class Stage:
             "SHAREDLINE_RUNTIME_DIR": str(self._scratch / "run"),
             "SHAREDLINE_STATE_DIR": str(self.directory / "state"),
             "SHAREDLINE_TRACE_DIR": str(self.traces),
-            "SHAREDLINE_CONFIG": str(self._scratch / "none.toml"),  # the user's own settings stay out
+            "SHAREDLINE_CONFIG": os.devnull,  # the user's own settings stay out
         }
 
 

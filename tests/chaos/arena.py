@@ -156,7 +156,7 @@ async def arena(*, config: str = "", sound: bool = True) -> AsyncIterator[Arena]
         "SHAREDLINE_RUNTIME_DIR": directories["run"],
         "SHAREDLINE_STATE_DIR": directories["state"],
         "SHAREDLINE_TRACE_DIR": directories["traces"],
-        "SHAREDLINE_CONFIG": str(root / "none.toml"),
+        "SHAREDLINE_CONFIG": os.devnull,
     }
     options = []
     if config:

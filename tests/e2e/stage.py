@@ -1,6 +1,7 @@
 """A line as users run it: a simulated service and windows, each a process of its own, in a private place."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +49,7 @@ class Stage:
         return {
             "SHAREDLINE_RUNTIME_DIR": str(self.root / "run"),
             "SHAREDLINE_STATE_DIR": str(self.root / "state"),
-            "SHAREDLINE_CONFIG": str(self.root / "none.toml"),
+            "SHAREDLINE_CONFIG": os.devnull,
             "SHAREDLINE_TRACE_DIR": str(self.root / "traces"),
         }
 
