@@ -1,5 +1,9 @@
 """Calls between two session layers, joined by text and a clock of their own."""
 
+import gc
+import weakref
+from typing import Any
+
 import pytest
 
 from agents.sip.events import (
@@ -648,14 +652,19 @@ def test_a_request_that_cannot_be_read_is_answered_400() -> None:
     assert answer.message.status == 400
 
 
-def test_ended_sessions_are_forgotten() -> None:
+def test_ended_sessions_are_forgotten_and_freed_without_the_garbage_collector() -> None:
     pair, alice, bob = pair_of_sessions()
+    known: list[weakref.ref[Any]] = []
     for _ in range(3):
-        call, _answered = established_call(pair)
+        call, answered = established_call(pair)
+        known += [weakref.ref(alice.core.session(call)), weakref.ref(bob.core.session(answered))]
         alice.core.hangup(call, pair.now)
         pair.run()
 
+    gc.disable()
     pair.wait(70)
+    assert not any(session() for session in known)
+    gc.enable()
 
     for end in (alice, bob):
         assert end.core.next_deadline() is None

@@ -13,6 +13,7 @@ its transactions for 32 s: a 2xx that crossed our CANCEL is acknowledged and hun
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from weakref import proxy
 
 from shared.errors import ActionRefused, SipError
 
@@ -43,10 +44,12 @@ class Session:
         self.local_tag = ""
         self.wants_end = False  # hung up here before that was possible
         self._context = context
-        self.caller, self.callee = Caller(context, self), Callee(context, self)
-        self.farewell = Farewell(context, self)
-        self.renegotiation = Renegotiation(context, self)
-        self._inside = InsideRequests(context, self)
+        # Its parts do not keep it: a call that is forgotten does not wait for the garbage collector.
+        session: Session = proxy(self)
+        self.caller, self.callee = Caller(context, session), Callee(context, session)
+        self.farewell = Farewell(context, session)
+        self.renegotiation = Renegotiation(context, session)
+        self._inside = InsideRequests(context, session)
 
     @property
     def call_id(self) -> str:
