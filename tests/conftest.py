@@ -9,10 +9,12 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 _HERE = Path(__file__).parent
 #: Tests of real processes, sockets and sound: what a busy machine can starve.
@@ -46,6 +48,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     scheduler = LoadScopeScheduling(config, log)
     scheduler._split_scope = half_of
     return scheduler
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Forget what a test said about the log: it may be written to a stream that ends with that test."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    yield
+    structlog.reset_defaults()
+    if was_configured:
+        structlog.configure(**before)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -36,13 +36,6 @@ SECRETS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Any:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-
-
 def logged(style: Any, level: Any = "debug") -> tuple[Any, io.StringIO]:
     stream = io.StringIO()
     configure_logging(style, level, stream)
