@@ -10,7 +10,9 @@ from agents.line import SipLine
 from agents.obituary import Obituary
 from agents.phone import PhoneCore
 from coordinator import GroupError, join
+from coordinator.lease import FileLease
 from shared.config import Settings
+from shared.election import Endpoints
 from shared.messages import Problem
 from tests.fakes import account
 
@@ -87,17 +89,21 @@ def test_a_window_with_a_pid_that_cannot_be_is_not_watched(pid: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["actions", "state", "estate"])
-def test_a_group_whose_sockets_cannot_be_made_says_so_and_can_be_left(which: str) -> None:
+def test_a_group_whose_sockets_cannot_be_made_says_so_and_can_be_left(
+    which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints = FileLease.endpoints
+
+    def nowhere(lease: FileLease, epoch: int, instance: str = "") -> Endpoints:
+        return endpoints(lease, epoch, instance)._replace(**{which: "ipc:///nowhere/at-all"})
+
     async def main(root: Path) -> None:
         settings = Settings(runtime_dir=root / "run", state_dir=root / "state")
-        (root / "run").mkdir(mode=0o700)
-        (root / "run" / "front").mkdir(mode=0o700)
-        for epoch in range(1, 100):
-            (root / "run" / "front" / f"{epoch}.{which}").mkdir()
         async with asyncio.timeout(10):
             with pytest.raises(GroupError, match="sockets of the group 'front'"):
                 async with join("front", account=account(), settings=settings, microphone=None):
                     pass
 
+    monkeypatch.setattr(FileLease, "endpoints", nowhere)
     with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory:
         asyncio.run(main(Path(directory)))
