@@ -8,6 +8,7 @@ deposed leader says nothing more.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -51,6 +52,8 @@ from .phone import (
 )
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+_T = TypeVar("_T")
 
 #: Seconds that a new leader gives its windows to show its first state, before it turns to the service.
 _HEAD_START = 0.004
@@ -212,13 +215,17 @@ class RealAgent:
             return
         now = boottime()
         registration = self._core.registration
-        try:
-            happened(now)
-        except Exception:
-            log.exception("input.failed")  # of one call, perhaps: the line and all others go on
-        self._do(self._core.effects(now))
+        self._try(happened, now)
+        self._do(self._try(self._core.effects, now) or [])
         if self._core.registration is not registration and self._core.registration != registration:
             self._registration_changed()
+
+    def _try(self, step: Callable[[float], _T], now: float) -> _T | None:
+        try:
+            return step(now)
+        except Exception:
+            log.exception("input.failed")  # of one call, perhaps: the line and all others go on
+            return None
 
     def _registration_changed(self) -> None:
         registration = self._core.registration

@@ -23,10 +23,11 @@ from agents.media.files import NullSink, Silence
 from agents.media.handset import Volume
 from agents.media.host import SessionFactory
 from agents.media.hotplug import HotPlug
+from agents.media.loading import preload
 from agents.media.options import OpusOptions
 from agents.media.recording import WavRecording
 from agents.media.ringer import Ringer, RingTone
-from agents.media.specs import check_sink, check_source, open_session, parse_sink, parse_source, preload
+from agents.media.specs import check_sink, check_source, open_session, parse_sink, parse_source
 from agents.media.switch import SwitchSink, SwitchSource
 from shared.config import Account, Settings
 from shared.errors import MediaError

@@ -15,6 +15,7 @@ import structlog
 from shared.errors import MediaError
 
 from .base import FRAME_BYTES, RATE_HZ
+from .loading import load_av
 from .pcm import to_wire
 from .wav import WavFormat, read_format, write_header
 
@@ -214,7 +215,7 @@ def _converter(form: WavFormat) -> Callable[[bytes], bytes]:
     """Return what turns the file's data, piece by piece and ``b""`` at the end, into our PCM."""
     if (form.rate_hz, form.channels, form.sample) == (RATE_HZ, 1, "s16"):
         return bytes
-    # Loading FFmpeg takes a quarter of a second, so only where a file needs it.
+    load_av()  # FFmpeg, a quarter of a second: only where a file needs it
     from av.audio.frame import AudioFrame
     from av.audio.resampler import AudioResampler
 

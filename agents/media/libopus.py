@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from .base import FRAME_SAMPLES, RATE_HZ
+from .loading import load_av
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -36,6 +37,7 @@ def load() -> Any | None:
 
 
 def _candidates() -> list[str]:
+    load_av()
     import av
 
     package = Path(av.__file__).parent

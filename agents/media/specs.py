@@ -15,7 +15,6 @@ A sink is ``wav:FILE`` (record), ``none``, ``device``, ``device:NAME`` or ``defa
 
 import asyncio
 import functools
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from shared.errors import ConfigError, MediaError
 
 from .base import Sink, SinkFactory, Source, SourceFactory, StateCallback, ToneCallback
 from .files import NullSink, Silence, ToneSource, WavSink, WavSource
+from .loading import preload
 
 if TYPE_CHECKING:
     from .devices import DeviceSink, DeviceSource
@@ -153,11 +153,6 @@ def default_specs() -> Defaults:
     return Defaults(source, sink, notice if missing else None)
 
 
-def preload() -> None:
-    """Import aiortc, half a second, so that the first call need not wait for it. Any thread may do it."""
-    importlib.import_module(f"{__package__}.webrtc")
-
-
 def open_session(
     source: str | Source,
     sink: str | Sink,
@@ -172,7 +167,7 @@ def open_session(
 ) -> "WebRtcSession":
     """Open ``source`` and ``sink`` and return a WebRTC session that owns them.
 
-    Must be called where an event loop runs. The first call imports aiortc: see :func:`preload`.
+    Must be called where an event loop runs. The first call imports aiortc: see :func:`.loading.preload`.
 
     Args:
         source: A source as in this module's table, or one that is open already.
@@ -192,6 +187,7 @@ def open_session(
     asyncio.get_running_loop()
     make_source = parse_source(source) if isinstance(source, str) else lambda: source
     make_sink = parse_sink(sink) if isinstance(sink, str) else lambda: sink
+    preload()
     from .webrtc import WebRtcSession
 
     opened = make_source()

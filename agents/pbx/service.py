@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from agents.media.loading import preload
+
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
 from .calls import Call
@@ -285,6 +287,7 @@ class Simulator:
 def _warm() -> None:
     """Load and make what sound needs."""
     try:
+        preload()
         from .media import line
     except Exception as exc:
         log.warning("service.import_failed", reason=str(exc))

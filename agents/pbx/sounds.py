@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from agents.media.loading import preload
 from shared.errors import MediaError, SharedlineError, SipError
 
 from .media.board import Board
@@ -71,7 +72,8 @@ class Anchored:
         acknowledge: Callable[[str], None],
         asks: bool = False,
     ) -> None:
-        from .media.line import Line  # large: not before there is a call
+        preload()  # large: not before there is a call
+        from .media.line import Line
 
         self.line: Line = Line(board, addresses=settings.media_addresses, dead_after=settings.flow_grace)
         self.line.on_state, self.line.on_key = changed, pressed

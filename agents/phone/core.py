@@ -6,6 +6,7 @@ the same kind and is driven from here. Times are CLOCK_BOOTTIME seconds, so that
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 
 from agents.sip.agent_channel import AgentCommandDone, AgentMessageReceived
@@ -97,6 +98,7 @@ class PhoneCore:
             new_id=new_id,
             wall_offset=wall_offset,
         )
+        self._untaken: deque[UserAgentEffect] = deque()
         self._parts = Parts(self._term, instance, settings)
         self._actions = Actions(self._parts)
         self._signalling = Signalling(self._parts)
@@ -292,9 +294,11 @@ class PhoneCore:
     # -- inside ------------------------------------------------------------------------------------------
 
     def _run_user_agent(self, now: float) -> None:
-        while effects := self._term.user_agent.effects():
-            for effect in effects:
-                self._take(effect, now)
+        while True:
+            self._untaken.extend(self._term.user_agent.effects())
+            if not self._untaken:
+                return
+            self._take(self._untaken.popleft(), now)  # if this one fails, the others still have their turn
 
     def _take(self, effect: UserAgentEffect, now: float) -> None:
         match effect:

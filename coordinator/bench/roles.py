@@ -17,7 +17,7 @@ import zmq
 
 import agents.real  # noqa: F401 - an heir has it loaded; one that was forked a moment ago would not
 from agents.dummy import DummyAgent
-from agents.media.specs import preload
+from agents.media.loading import preload
 from coordinator.node import join
 from shared.actor import new_event_loop
 from shared.call import Call

@@ -2,13 +2,17 @@
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents.line import SipLine
 from agents.obituary import Obituary
 from agents.phone import PhoneCore
+from agents.phone.signalling import Signalling
+from agents.sip.events import InviteReceived
 from coordinator import GroupError, join
 from coordinator.lease import FileLease
 from shared.config import Settings
@@ -52,8 +56,7 @@ def test_what_is_sent_without_a_connection_is_dropped_and_leaving_does_not_wait_
     asyncio.run(main())
 
 
-def test_an_input_that_fails_does_not_cost_the_leader_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed: list[str] = []
+def fail_while_read(monkeypatch: pytest.MonkeyPatch, failed: list[object]) -> None:
     received = PhoneCore.received
 
     def fail_once(core: PhoneCore, frame: str, now: float) -> None:
@@ -63,6 +66,26 @@ def test_an_input_that_fails_does_not_cost_the_leader_its_line(monkeypatch: pyte
         received(core, frame, now)
 
     monkeypatch.setattr(PhoneCore, "received", fail_once)
+
+
+def fail_while_understood(monkeypatch: pytest.MonkeyPatch, failed: list[object]) -> None:
+    changed = Signalling.session_changed
+
+    def fail_once(signalling: Signalling, event: Any, now: float) -> None:
+        if isinstance(event, InviteReceived) and not failed:
+            failed.append(event)
+            raise ValueError("a bug")
+        changed(signalling, event, now)
+
+    monkeypatch.setattr(Signalling, "session_changed", fail_once)
+
+
+@pytest.mark.parametrize("break_something", [fail_while_read, fail_while_understood])
+def test_an_input_that_fails_does_not_cost_the_leader_its_line(
+    break_something: Callable[[pytest.MonkeyPatch, list[object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[object] = []
+    break_something(monkeypatch, failed)
 
     async def main() -> None:
         async with (
@@ -74,6 +97,7 @@ def test_an_input_that_fails_does_not_cost_the_leader_its_line(monkeypatch: pyte
             await it.control.call("101")
             await phone.until(lambda: len(phone.calls) == 1)
             assert failed
+            assert it.ledger("FLOW_CLOSED") == []
 
     asyncio.run(main())
 
