@@ -182,7 +182,9 @@ class SipLine:
                 part.cancel()
             self._forget_unsent()
             self._close(socket)
-            await asyncio.gather(*parts, return_exceptions=True)
+            for result in await asyncio.gather(*parts, return_exceptions=True):
+                if isinstance(result, Exception):
+                    log.error("line.failed", exc_info=result)  # a bug: the next connection may do better
 
     async def _read(self, socket: SipSocket) -> None:
         async for frame in socket:

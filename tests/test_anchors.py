@@ -335,3 +335,10 @@ def test_a_far_end_that_hangs_up_during_the_move_has_ended_the_call() -> None:
     die(rig, "kiosk")
     rig.hang_up_far(session)
     assert rig.call().cause is Cause.HUNG_UP_THERE
+
+
+def test_a_far_end_that_knows_the_call_no_more_when_it_moves_has_lost_it() -> None:
+    rig, _ = answered_at_kiosk()
+    rig.reinvite_status = 481
+    die(rig, "kiosk")
+    assert rig.call().cause is Cause.LOST

@@ -1,5 +1,6 @@
 """[core] One leader's term: the state that its parts share, and the only hands that change it."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -165,7 +166,8 @@ class Term:
         if not has_session:
             self.settle_hangups(record, now)
         else:
-            self.user_agent.hangup(record.session_id, now)
+            with contextlib.suppress(ActionRefused):  # it is over there, too: the news is on its way to us
+                self.user_agent.hangup(record.session_id, now)
 
     def close_media(self, record: CallRecord) -> None:
         """Free the sound of a call at whichever window may have it."""
