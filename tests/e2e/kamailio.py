@@ -1,6 +1,7 @@
 """Kamailio from Debian, over WSS on loopback, for as long as a ``with`` block lasts."""
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
@@ -25,14 +26,20 @@ def missing() -> str | None:
 
 
 @contextmanager
-def kamailio(directory: Path) -> Iterator[Account]:
-    """Run it with its files in ``directory``, and yield an account of its user alice; bob's is alike."""
+def kamailio(directory: Path, *, flow_timer: int = 4) -> Iterator[Account]:
+    """Run it with its files in ``directory``, and yield an account of its user alice; bob's is alike.
+
+    ``flow_timer`` is how often it wants a sign of life from phones, in seconds (RFC 5626 §4.4.1).
+    """
     certificate, _ = make_certificate(directory)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config, log = directory / "kamailio.cfg", directory / "log"
-    text = _CONFIG.read_text().replace("PORT", str(port)).replace("DIR", str(directory))
-    config.write_text(text.replace("MODULES", str(_modules())))
+    text = _CONFIG.read_text()
+    words = {"PORT": port, "DIR": directory, "MODULES": _modules(), "FLOWTIMER": flow_timer}
+    for word, value in words.items():
+        text = re.sub(rf"\b{word}\b", str(value), text)
+    config.write_text(text)
     options = [
         "-f",
         str(config),
