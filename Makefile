@@ -2,7 +2,7 @@
 #
 # PYTHON=python3.13 make ...       another interpreter than python3 (3.11 or newer)
 # SYSTEM_PACKAGES=no make ...      never install Debian packages, only name the missing ones
-# BROWSER=yes make test            install Node.js, too, for the tests in a browser; BROWSER=no: not even Chromium
+# BROWSER=no make test             no Chromium, no Node.js: the tests in a browser are skipped where these are missing
 # make fuzz SECONDS=3600           look for longer
 # make test ARGS='-k election -x'  arguments for pytest
 
@@ -15,6 +15,9 @@ BIN := $(VENV)/bin
 # Without --no-compile, pip spends a quarter of the set-up on byte code of modules that nobody imports.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary --editable
 
+# Node.js may be in there, see .ci/browser.
+PYTEST := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+
 # One worker has what needs the processors in time, the other the rest: see tests/conftest.py.
 WORKERS := -n 2
 
@@ -25,7 +28,7 @@ demo: portaudio $(VENV)/.installed ## set up, then watch one line in three windo
 	@$(BIN)/python -m coordinator
 
 test: portaudio kamailio qt browser $(VENV)/.installed-dev ## set up, then run all tests
-	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+	@$(PYTEST) $(WORKERS) $(ARGS)
 
 # SCALE: times what `make test` does with real processes; SEEDS: simulated groups. Hours, not minutes.
 chaos: portaudio $(VENV)/.installed-dev ## kill, stop and starve processes for a long time, and judge it all
@@ -45,7 +48,7 @@ format: $(VENV)/.installed-dev ## format the code, and repair what can be repair
 	$(BIN)/ruff format
 
 bench: portaudio $(VENV)/.installed-bench ## measure this machine, next to NATS, Redis and a browser where they are
-	@$(BIN)/python -m coordinator bench
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m coordinator bench
 
 fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SECONDS=60 for each kind
 	@for target in message challenge sdp xml info phone leader; do \
@@ -53,7 +56,7 @@ fuzz: $(VENV)/.installed-dev ## look for messages that break what reads them; SE
 
 coverage: portaudio kamailio qt browser $(VENV)/.installed-dev ## run all tests, and say which lines none of them ran
 	@mkdir -p .coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(PYTEST) --cov --cov-report=term $(ARGS)
 
 clean: ## remove all that the other commands made
 	rm -rf $(VENV) tests/browser/node_modules .coverage .fuzz .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
@@ -70,8 +73,8 @@ qt: $(VENV)/pyvenv.cfg
 	@.ci/debian-packages 'the test of a window of Qt is skipped' \
 	    libdbus-1-3 libegl1 libfontconfig1 libgl1 libglib2.0-bin libxkbcommon0
 
-browser:
-	@.ci/browser
+browser: $(VENV)/pyvenv.cfg
+	@.ci/browser $(VENV)
 
 $(VENV)/pyvenv.cfg: FORCE
 	@.ci/make-venv $(VENV) $(PYTHON)

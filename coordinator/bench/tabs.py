@@ -1,7 +1,7 @@
 """The browser's way: one page posts the state to a SharedWorker, which posts it to all other tabs.
 
 Chromium is driven by tests/browser/tabs.mjs, so this is measured in a clone only, with what
-``BROWSER=yes make test`` installs.
+``make test`` installs.
 """
 
 import os
@@ -29,7 +29,7 @@ def missing() -> str:
     if shutil.which("node") is None:
         return "node is not installed"
     if not (_BROWSER / "node_modules" / "playwright-core").is_dir():
-        return "playwright-core is not installed: BROWSER=yes make test installs it"
+        return "playwright-core is not installed: make test installs it"
     return ""
 
 

@@ -22,11 +22,11 @@ _WIDTH = 24.0  # Hz between two frequencies that a page can tell apart
 def missing() -> str | None:
     """Return what the browser tests lack on this machine, None if nothing."""
     if shutil.which("node") is None:
-        return "node is not installed; BROWSER=yes make test installs it"
+        return "node is not installed; make test installs it"
     if not Path(CHROMIUM).exists():
-        return "chromium is not installed; BROWSER=yes make test installs it"
+        return "chromium is not installed; make test installs it"
     if not (BROWSER / "node_modules" / "playwright-core").is_dir():
-        return "the SDK is not installed; BROWSER=yes make test installs it"
+        return "the SDK is not installed; make test installs it"
     return None
 
 

@@ -22,7 +22,7 @@ def missing() -> str | None:
     """Return what these tests lack on this machine, None if nothing."""
     if reason := kamailio.missing() or browser.missing():
         return reason
-    return None if JSSIP.is_dir() else "JsSIP is not installed; BROWSER=yes make test installs it"
+    return None if JSSIP.is_dir() else "JsSIP is not installed; make test installs it"
 
 
 class JsSip:

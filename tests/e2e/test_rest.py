@@ -372,7 +372,7 @@ def test_a_service_that_cannot_start_leaves_nothing_open(tmp_path: Path) -> None
 BROWSER = Path(__file__).parents[1] / "browser"
 needs_sdk = pytest.mark.skipif(
     shutil.which("node") is None or not (BROWSER / "node_modules" / "@rc-ex" / "core").is_dir(),
-    reason="the REST SDK is not installed; BROWSER=yes make test installs it",
+    reason="the REST SDK is not installed; make test installs it",
 )
 
 
