@@ -205,8 +205,26 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--loudspeaker", default="default", metavar="SINK", help="device[:NAME], wav:FILE, none, or default"
     )
     join.add_argument("--ringer", metavar="SINK", help="what rings while a call comes in; default: nothing")
-    join.add_argument("--no-sound", action="store_true", help="calls cannot be taken here; saves 30 MB")
-    join.add_argument("--never-lead", action="store_true", help="never become the real phone")
+    join.add_argument(
+        "--no-sound",
+        action="store_true",
+        help="calls cannot be taken here, and it never becomes the real phone; saves 40 MB",
+    )
+    leading = join.add_mutually_exclusive_group()
+    leading.add_argument(
+        "--may-lead",
+        action="store_true",
+        default=None,
+        dest="candidate",
+        help="may become the real phone, also without sound",
+    )
+    leading.add_argument(
+        "--never-lead",
+        action="store_false",
+        default=None,
+        dest="candidate",
+        help="never become the real phone, also with sound",
+    )
     join.add_argument("--json", action="store_true", help="print one JSON object a line")
     join.add_argument(
         "--sip-trace",
@@ -233,7 +251,7 @@ def _join(options: argparse.Namespace) -> int:
             load_settings(),
             as_json=options.json,
             name=options.name,
-            candidate=not options.never_lead,
+            candidate=options.candidate,
             microphone=None if options.no_sound else options.microphone,
             loudspeaker=options.loudspeaker,
             ringer=options.ringer,

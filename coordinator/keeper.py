@@ -23,7 +23,19 @@ from agents.sip.trace import SipTrace
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.config import Account, Settings
-from shared.election import Election, Endpoints, Follow, Holder, Look, Promote, Renew, StepDown, TryLease
+from shared.election import (
+    Effect,
+    Election,
+    Endpoints,
+    Follow,
+    Holder,
+    Look,
+    Promote,
+    Renew,
+    StepDown,
+    TellLeaderless,
+    TryLease,
+)
 from shared.errors import AccountError, GroupError
 from shared.messages import Snapshot
 from shared.trace import Trace
@@ -34,6 +46,11 @@ if TYPE_CHECKING:
     from agents.real import RealAgent
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+_LEADERLESS = (
+    "nobody is the phone: this window may not lead, and no process that may is running; "
+    "start one with sound, or with --may-lead (in a program: candidate=True)"
+)
 
 #: How long the others let the heir go first. It needs less; and they hear of it without looking.
 _PATIENCE = 0.02
@@ -167,7 +184,7 @@ class Keeper:
         if deadline is not None:
             self._timer = self._loop.call_later(max(deadline - boottime(), 0.0), self._step)
 
-    def _do(self, effect: TryLease | Look | Follow | Promote | Renew | StepDown) -> None:
+    def _do(self, effect: Effect) -> None:
         match effect:
             case Look():
                 self._look()
@@ -185,6 +202,8 @@ class Keeper:
             case StepDown(epoch):
                 self._candidacy.trace.write("STEPPED_DOWN", epoch=epoch)
                 self._step_down()
+            case TellLeaderless():
+                log.warning("group.leaderless", group=self._candidacy.group, detail=_LEADERLESS)
 
     def _look(self) -> None:
         found = self._lease.look()

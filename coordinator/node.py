@@ -203,7 +203,7 @@ async def join(
     *,
     account: Account | str | Path,
     name: str = "",
-    candidate: bool = True,
+    candidate: bool | None = None,
     microphone: str | None = "default",
     loudspeaker: str = "default",
     ringer: str | None = None,
@@ -218,7 +218,8 @@ async def join(
         group: Processes of one user that join the same name share one registration.
         account: The account, or the file to load it from.
         name: What other windows call this one; default: its process id.
-        candidate: Whether this process may become the real phone.
+        candidate: Whether this process may become the real phone; None: if it has sound. A group in which
+            nobody may has no phone: whoever waits for one says so in the log.
         microphone: What is sent in calls taken here: ``device[:NAME]``, ``wav:FILE``, ``tone:HZ``,
             ``silence``, ``default`` (a device if there is one, else silence); None: no calls are taken here.
         loudspeaker: What plays them: ``device[:NAME]``, ``wav:FILE``, ``none`` or ``default``.
@@ -244,7 +245,7 @@ async def join(
         account,
         settings,
         name=name or f"window-{os.getpid()}",
-        candidate=candidate,
+        candidate=devices is not None if candidate is None else candidate,
         sound=None if devices is None else WindowSound(account, settings, devices),
         sip_trace=sip_trace,
     )

@@ -1,4 +1,4 @@
-"""A wallboard: shows every call of the group and never touches one. It has no sound, and never leads.
+"""A wallboard: shows every call of the group and never touches one. It has no sound, and so never leads.
 
 Start a window first: python -m coordinator join front-desk --account service/101.json
 """
@@ -18,9 +18,7 @@ def board(snapshot: Snapshot) -> str:
 async def main(account: str) -> None:
     """Print a line whenever what it says has changed."""
     shown = ""
-    async with join(
-        "front-desk", account=account, name="wallboard", candidate=False, microphone=None, wait=False
-    ) as phone:
+    async with join("front-desk", account=account, name="wallboard", microphone=None, wait=False) as phone:
         async for snapshot in phone.snapshots():
             if (line := board(snapshot)) != shown:
                 print(shown := line, flush=True)

@@ -6,11 +6,16 @@ locks show, and says when to try, whom to follow, when to renew and when to step
 * the holder died or let go: every candidate tries the next epoch at once, one wins;
 * the holder's deadline passed although it still holds its lock (stopped, hung, suspended): the next epoch is
   tried all the same; the holder notices a successor before its next effect, and steps down;
-* a process that does not want to lead (``candidate=False``) only follows.
+* a process that does not want to lead (``candidate=False``) only follows, and says so once if nobody leads.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
+
+#: How long nobody may lead before a process that cannot change it says so: longer than any failover takes.
+_LEADERLESS_TIME = 2.0
+#: How often such a process looks from then on: it waits for a program that somebody has to start.
+_LEADERLESS_LOOK_EVERY = 0.1
 
 
 class Endpoints(NamedTuple):
@@ -72,7 +77,12 @@ class StepDown:
     epoch: int
 
 
-Effect = TryLease | Look | Follow | Promote | Renew | StepDown
+@dataclass(frozen=True, slots=True)
+class TellLeaderless:
+    """Effect: tell the user that nobody leads, and that nothing here will change that."""
+
+
+Effect = TryLease | Look | Follow | Promote | Renew | StepDown | TellLeaderless
 
 
 class Election:
@@ -92,6 +102,8 @@ class Election:
         self.holder: Holder | None = None
         self._candidate, self._lease_time, self._look_every = candidate, lease_time, look_every
         self._deadline: float | None = now
+        self._leaderless_since: float | None = None
+        self._has_told = False
         self._effects: list[Effect] = [Look()]
 
     def vacant(self, epoch: int, now: float) -> None:
@@ -118,6 +130,8 @@ class Election:
         self._deadline = holder.deadline
         if holder.deadline <= now:
             self._try_next(now)
+        else:
+            self._leaderless_since, self._has_told = None, False
 
     def died(self, epoch: int, now: float, *, is_late: bool = False) -> None:
         """Record that the lock of ``epoch`` opened: its holder died or let go.
@@ -177,6 +191,18 @@ class Election:
         self._deadline = now + self._look_every
         if self._candidate:
             self._effects.append(TryLease(self.epoch + 1))
+        else:
+            self._go_without(now)
+
+    def _go_without(self, now: float) -> None:
+        if self._leaderless_since is None:
+            self._leaderless_since = now
+        if now - self._leaderless_since < _LEADERLESS_TIME:
+            return
+        self._deadline = now + _LEADERLESS_LOOK_EVERY
+        if not self._has_told:
+            self._has_told = True
+            self._effects.append(TellLeaderless())
 
     def _step_down(self) -> None:
         self.is_leader = False

@@ -58,4 +58,4 @@ def test_the_documentation_compares_ways_of_the_state_line_by_line() -> None:
 def test_the_documentation_turns_a_ratio_of_rates_into_one_of_times() -> None:
     text = as_markdown(rows())
     assert "| 64 actions at a time, for each of them | 100 µs | 100 µs | 2x bare ZeroMQ (50.0 µs) |" in text
-    assert "| memory of a window | 33.2 MB |  |  |" in text
+    assert "| memory of a window without sound | 33.2 MiB |  |  |" in text

@@ -1,5 +1,6 @@
 """The command line: help that teaches, one line for each mistake, and never a traceback."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -80,6 +81,7 @@ def test_the_help_of_join_teaches_the_commands_of_a_window(capsys: pytest.Captur
         (["provision"], "--account"),
         (["join", "front"], "--account"),
         (["join", "front", "--account", "a", "--loud"], "--loud"),
+        (["join", "front", "--account", "a", "--may-lead", "--never-lead"], "not allowed with"),
         (["simulator"], "--dir"),
         (["simulator", "--dir", "x", "--wss", "many"], "--wss"),
         (["--log", "xml", "demo"], "--log"),
@@ -90,6 +92,24 @@ def test_bad_usage_ends_with_2_and_names_what_is_wrong(
     arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert named in usage_error(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "candidate"),
+    [([], None), (["--no-sound"], None), (["--no-sound", "--may-lead"], True), (["--never-lead"], False)],
+)
+def test_whether_a_window_leads_is_left_to_its_sound_unless_it_is_said(
+    options: list[str], candidate: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[bool | None] = []
+
+    def joined(options: argparse.Namespace) -> int:
+        said.append(options.candidate)
+        return 0
+
+    monkeypatch.setattr(cli, "_join", joined)
+    assert main(["join", "front", "--account", "a", *options]) == 0
+    assert said == [candidate]
 
 
 def test_an_account_file_that_is_not_there_is_one_line(

@@ -16,6 +16,7 @@ from shared.election import (
     Promote,
     Renew,
     StepDown,
+    TellLeaderless,
     TryLease,
 )
 
@@ -59,6 +60,31 @@ def test_who_does_not_want_to_lead_only_looks_again() -> None:
     assert election.effects() == []
     election.tick(100.1)
     assert election.effects() == [Look()]
+
+
+def test_who_may_not_lead_says_once_that_nobody_does_and_then_looks_less_often() -> None:
+    election = Election(now=100.0, candidate=False)
+    election.effects()
+    for at in (100.0, 101.9):
+        election.vacant(3, at)
+        assert election.effects() == []
+    election.vacant(3, 102.0)
+    assert election.effects() == [TellLeaderless()]
+    election.vacant(3, 102.1)
+    assert election.effects() == []
+    assert election.next_deadline() == 102.1 + 0.1
+
+
+def test_a_group_that_had_a_leader_again_is_told_to_have_none_again_only_after_the_same_time() -> None:
+    election = Election(now=100.0, candidate=False)
+    election.vacant(3, 100.0)
+    election.vacant(3, 102.0)
+    election.held(holder(4, deadline=103.0), 102.5)
+    election.held(holder(4, deadline=103.0), 103.0)  # it hangs: that is as if nobody led
+    election.vacant(4, 104.9)
+    assert election.effects() == [Look(), TellLeaderless(), Follow(holder(4, deadline=103.0))]
+    election.vacant(4, 105.0)
+    assert election.effects() == [TellLeaderless()]
 
 
 def test_a_holder_is_followed_once_however_often_it_is_seen() -> None:

@@ -24,7 +24,7 @@ _TOLD = {
     "invite_read_written": "an INVITE of 2.4 KB read and written",
     "mouth_to_ear": "mouth to ear, through two sound devices and a call",
     "calls_25_loop_lag": "25 calls with Opus on one processor: the event loop is late by",
-    "window_rss_mb": "memory of a window",
+    "window_rss_mb": "memory of a window without sound",
 }
 
 
@@ -67,7 +67,7 @@ def _cells(row: AnyRow) -> tuple[str, str, str]:
         case Row():
             return _time(row.p50_us), _time(row.p99_us), _next_to(row)
         case MemoryRow():
-            return f"{row.mb:.1f} MB", "", ""
+            return f"{row.mb:.1f} MiB", "", ""
         case CountRow():
             return f"{row.count:g}", "", ""
         case MissingRow():

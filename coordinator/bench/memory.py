@@ -14,19 +14,19 @@ _QUIET_SOUND = ("--microphone", "silence", "--loudspeaker", "none", "--never-lea
 
 
 async def measure_memory(stage: Stage) -> list[MemoryRow]:
-    """Return the resident memory of the leader, of windows without sound, and of one with sound."""
-    leader = await stage.start_window("leader", "--no-sound")
+    """Return the resident memory of windows without sound, also as heir and leader, and of one with sound."""
+    leader = await stage.start_window("leader", "--no-sound", "--may-lead")
     await leader.wait_for(lambda line: line.get("state") == "registered")
+    heir = await stage.start_window("heir", "--no-sound", "--may-lead")
     windows = [await stage.start_window(f"silent-{number}", "--no-sound") for number in range(2)]
-    pure = await stage.start_window("pure", "--no-sound", "--never-lead")
     loud = await stage.start_window("loud", *_QUIET_SOUND)
     rows = [
         await _row("window_rss_mb", *windows),
-        await _row("pure_window_rss_mb", pure),
+        await _row("heir_rss_mb", heir),
         await _row("leader_rss_mb", leader),
         await _row("sound_window_rss_mb", loud),
     ]
-    for child in (loud, pure, *windows, leader):
+    for child in (loud, *windows, heir, leader):
         child.tell("quit")
         await child.ended()
     return rows

@@ -30,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The resident memory of ``n`` processes of one kind: the largest of them."""
+    """The resident memory of ``n`` processes of one kind: the largest of them, in units of 2^20 bytes."""
 
     name: str
     n: int
@@ -119,7 +119,7 @@ def duration(us: float) -> str:
 
 def _line(row: AnyRow) -> str:
     if isinstance(row, MemoryRow):
-        return f"{row.name:<24}{row.n:>6}{row.mb:>9.1f} MB"
+        return f"{row.name:<24}{row.n:>6}{row.mb:>9.1f} MiB"
     if isinstance(row, CountRow):
         return f"{row.name:<24}{row.n:>6}{row.count:>12g}"
     if isinstance(row, MissingRow):

@@ -163,7 +163,9 @@ def report(role: Role, event: str, **facts: object) -> None:
 
 
 async def _window(role: WindowRole) -> None:
-    async with join(role.group, account=role.account, name=role.name, microphone=None, wait=False) as phone:
+    async with join(
+        role.group, account=role.account, name=role.name, candidate=True, microphone=None, wait=False
+    ) as phone:
 
         def leader_changed(snapshot: Snapshot) -> None:
             report(role, "epoch", at=boottime(), epoch=snapshot.version.epoch)

@@ -10,7 +10,7 @@ from coordinator.node import join
 
 async def main(group: str, account: str) -> None:
     """Live until killed."""
-    async with join(group, account=account, name="forker", microphone=None) as phone:
+    async with join(group, account=account, name="forker", microphone=None, candidate=True) as phone:
         await phone.until(lambda: phone.role == "real")
         child = os.fork()
         if child == 0:

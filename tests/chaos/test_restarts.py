@@ -79,7 +79,7 @@ async def start(it: Arena, name: str) -> Child:
         "--account",
         it.account,
     )
-    options += ("--name", name, "--json", "--no-sound")
+    options += ("--name", name, "--json", "--no-sound", "--may-lead")
     child = await it.supervisor.start(name, *options, env=it.environment)
     await child.wait_for(lambda line: line["event"] == "joined")
     return child

@@ -38,7 +38,7 @@ def test_ten_thousand_frames_of_rubbish_stop_nobody_and_are_told_in_few_lines() 
     async def main() -> None:
         async with arena(sound=False) as it:
             leader = await it.supervisor.start_window(
-                GROUP, it.account, "target", "--no-sound", **it.environment
+                GROUP, it.account, "target", "--no-sound", "--may-lead", **it.environment
             )
             await it.until(lambda: it.is_well and it.leader == leader.pid)
             epoch, began = it.epoch, boottime()

@@ -25,7 +25,7 @@ def test_the_phone_goes_on_when_its_leader_has_no_descriptor_left_and_one_line_s
     async def main() -> None:
         async with arena(sound=False) as it:
             leader = await it.supervisor.start_window(
-                GROUP, it.account, "target", "--no-sound", **it.environment
+                GROUP, it.account, "target", "--no-sound", "--may-lead", **it.environment
             )
             await it.until(lambda: it.is_well and it.leader == leader.pid)
             await it.hire(1)
@@ -144,7 +144,7 @@ def test_a_wall_clock_that_is_years_off_changes_nothing_but_what_people_read(
             from coordinator.node import join
 
             async with join(
-                GROUP, account=it.account, name="wrong", microphone=None, settings=it.settings
+                GROUP, account=it.account, name="wrong", microphone=None, candidate=True, settings=it.settings
             ) as phone:
                 await it.until(lambda: it.is_well and phone.role == "real")
                 epoch = it.epoch

@@ -20,6 +20,7 @@ from shared.election import Holder
 
 GROUP = "front"
 QUIET = ("--microphone", "silence", "--loudspeaker", "none")
+SILENT = ("--no-sound", "--may-lead")
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Stage:
 
     async def join(self, *names: str, sound: bool = False, group: str = GROUP, **env: str) -> list[Child]:
         """Start windows together; return them once all show a registered phone."""
-        options = QUIET if sound else ("--no-sound",)
+        options = QUIET if sound else SILENT
         started = await asyncio.gather(
             *(
                 self.supervisor.start_window(group, str(self.account), name, *options, **self.env, **env)

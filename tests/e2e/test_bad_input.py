@@ -22,7 +22,7 @@ from coordinator import (
 )
 from coordinator.supervisor import Child
 
-from .stage import GROUP, Stage, assert_polite, events, stage
+from .stage import GROUP, SILENT, Stage, assert_polite, events, stage
 
 WITHIN = 20.0
 
@@ -39,7 +39,7 @@ def spoiled(it: Stage, **changes: Any) -> Path:
 
 async def fails(it: Stage, account: Path, status: int, *named: str, group: str = "other") -> str:
     """Join by the command line; it must end with ``status`` and one line on standard error."""
-    arguments = ("join", group, "--account", str(account), "--no-sound", "--json")
+    arguments = ("join", group, "--account", str(account), *SILENT, "--json")
     child = await it.supervisor.start("spoiled", *arguments, env=it.env)
     assert await child.ended(WITHIN) == status, child.errors
     [line] = child.errors.splitlines()
@@ -75,7 +75,9 @@ def test_an_account_that_cannot_be_used_ends_with_one_line_and_the_others_go_on(
                 async with join("other", account=incomplete, settings=it.settings, microphone=None):
                     pass
             with pytest.raises(RegistrationFailed, match="check the password") as refused:
-                async with join("third", account=wrong, settings=it.settings, microphone=None):
+                async with join(
+                    "third", account=wrong, settings=it.settings, microphone=None, candidate=True
+                ):
                     pass
             assert refused.value.status == 403
             assert str(refused.value).count("403") == 1
@@ -100,12 +102,18 @@ def test_a_service_that_cannot_be_reached_or_trusted_is_named_with_the_remedy() 
                     with pytest.raises(error, match=words) as unreachable:
                         async with (
                             asyncio.timeout(WITHIN),
-                            join("other", account=account, settings=it.settings, microphone=None),
+                            join(
+                                "other",
+                                account=account,
+                                settings=it.settings,
+                                microphone=None,
+                                candidate=True,
+                            ),
                         ):
                             pass
                     assert "\n" not in str(unreachable.value)
             # A window on the command line says so and stays, because that may pass.
-            arguments = ("join", "third", "--account", str(spoiled(it, caFile=None)), "--no-sound", "--json")
+            arguments = ("join", "third", "--account", str(spoiled(it, caFile=None)), *SILENT, "--json")
             child = await it.supervisor.start("untrusting", *arguments, env=it.env)
             line = await child.wait_for(lambda line: line.get("problem") == "untrusted")
             assert "caFile" in line["detail"]
@@ -239,7 +247,7 @@ def test_nothing_of_a_secret_is_in_what_a_window_says_or_logs() -> None:
         async with stage() as it:
             fields = json.loads(it.account.read_text())
             arguments = ("--log-level", "debug", "--log", "json", "join", GROUP, "--account", str(it.account))
-            child = await it.supervisor.start("a", *arguments, "--no-sound", "--json", env=it.env)
+            child = await it.supervisor.start("a", *arguments, *SILENT, "--json", env=it.env)
             await child.wait_for(lambda line: line.get("state") == "registered")
             robot = await it.control.call("101")
             await child.wait_for(lambda line: line["event"] == "inbound_call")

@@ -22,7 +22,7 @@ TIMES = {
     "kill_to_synced_50",
     "start_to_call_visible",
 }
-SIZES = {"window_rss_mb", "pure_window_rss_mb", "sound_window_rss_mb", "leader_rss_mb"}
+SIZES = {"window_rss_mb", "heir_rss_mb", "sound_window_rss_mb", "leader_rss_mb"}
 GROWTHS = {"calls_in_series_growth_mb"}
 COUNTS = {
     "aiortc_25_processor_percent",

@@ -86,7 +86,7 @@ def test_a_leader_that_leaves_takes_no_further_epoch_when_its_successor_leaves_a
                 it.settings, lease_time=0.015
             )  # looks often whether it still leads
             leader = await stack.enter_async_context(
-                join(GROUP, account=it.account, microphone=None, settings=brief)
+                join(GROUP, account=it.account, microphone=None, settings=brief, candidate=True)
             )
             async with join(
                 GROUP, account=it.account, microphone=None, settings=brief, candidate=False
@@ -237,13 +237,14 @@ def test_the_call_of_a_window_that_is_killed_ends_everywhere_and_at_the_service(
     asyncio.run(main())
 
 
-def test_a_window_that_never_leads_waits_for_one_that_does() -> None:
+def test_a_window_without_sound_does_not_lead_but_says_so_and_waits_for_one_that_does() -> None:
     async def main() -> None:
         async with stage() as it:
-            options = ("--never-lead", "--no-sound")
-            shy = await it.supervisor.start_window(GROUP, str(it.account), "shy", *options, **it.env)
+            shy = await it.supervisor.start_window(GROUP, str(it.account), "shy", "--no-sound", **it.env)
             refused = asyncio.ensure_future(shy.do("call 199"))
+            await it.until(lambda: "or with --may-lead" in shy.errors)
             assert (await refused)["code"] == "no_leader"
+            assert shy.errors.count("this window may not lead") == 1
             [bold] = await it.join("bold")
             await shy.wait_for(epoch_is(1))
             bold.kill()

@@ -120,7 +120,7 @@ def test_a_manager_of_ones_own_chooses_for_each_call(tmp_path: Path) -> None:
 
 def test_a_window_without_sound_says_so() -> None:
     async def main() -> None:
-        async with stage() as it, window(it, microphone=None) as phone:
+        async with stage() as it, window(it, microphone=None, candidate=True) as phone:
             with pytest.raises(MediaError, match="no sound"):
                 assert phone.sound.devices
 

@@ -8,7 +8,7 @@ from agents.rest.client import RestClient
 from coordinator.provision import provision, read_login
 from coordinator.supervisor import Child
 from shared.config import Account
-from tests.e2e.stage import QUIET, Stage, stage
+from tests.e2e.stage import QUIET, SILENT, Stage, stage
 from tests.e2e.test_provision import order_for
 
 
@@ -69,7 +69,7 @@ def test_a_window_answers_a_call_that_asks_for_it_and_dials_one_that_rest_has_be
 def test_a_windows_structured_reply_is_heard_and_its_answer_comes_back() -> None:
     async def story() -> None:
         async with stage("--rest", "0") as line:
-            window, _account = await provisioned(line, "102", "--no-sound")
+            window, _account = await provisioned(line, "102", *SILENT)
             caller, _other = await provisioned(line, "101", *QUIET)
             assert (await caller.do("call 102"))["event"] == "done"
             await window.wait_for(lambda shown: shown["event"] == "inbound_call")

@@ -29,7 +29,7 @@ from shared.errors import (
     ServiceUnreachable,
 )
 from tests.e2e.sip_phone import SipPhone
-from tests.e2e.stage import stage
+from tests.e2e.stage import SILENT, stage
 
 
 def run(directory: Path, story: Callable[[Simulator, Order], Awaitable[None]]) -> None:
@@ -80,7 +80,7 @@ def test_a_jwt_becomes_an_account_that_joins_and_calls(tmp_path: Path) -> None:
             assert (line.root / "mine.json").stat().st_mode & 0o777 == 0o600
 
             window = await line.supervisor.start_window(
-                "provisioned", str(line.root / "mine.json"), "desk", "--no-sound", **line.env
+                "provisioned", str(line.root / "mine.json"), "desk", *SILENT, **line.env
             )
             await window.wait_for(lambda shown: shown.get("state") == "registered")
             await line.control.call("101")

@@ -11,7 +11,7 @@ from agents.pbx.fault_orders import Answer, HalfOpen
 from coordinator import TooManyContacts, join
 from coordinator.supervisor import Child, Line
 
-from .stage import Stage, is_talking, stage
+from .stage import SILENT, Stage, is_talking, stage
 
 
 def run(main: Any) -> None:
@@ -72,7 +72,7 @@ def test_a_registrar_that_cannot_serve_is_asked_again_when_it_said() -> None:
     async def main() -> None:
         async with stage() as it:
             await it.control.set_fault(Answer(status=503, retry_after=2, count=1))
-            window = await it.supervisor.start_window("front", str(it.account), "a", "--no-sound", **it.env)
+            window = await it.supervisor.start_window("front", str(it.account), "a", *SILENT, **it.env)
             failed = await window.wait_for(shows("failed", "unreachable"))
             assert failed["status"] == 503
             assert "trying again in 2 s" in failed["detail"]
@@ -87,7 +87,9 @@ def test_too_many_contacts_names_the_remedy_and_when_it_is_tried_again() -> None
         async with stage() as it:
             await it.control.set_fault(Answer(status=603, reason="Too Many Contacts"))
             with pytest.raises(TooManyContacts, match="close one") as refused:
-                async with join("front", account=it.account, settings=it.settings, microphone=None):
+                async with join(
+                    "front", account=it.account, settings=it.settings, microphone=None, candidate=True
+                ):
                     raise AssertionError("it is not registered")
             assert refused.value.status == 603
             assert 55 < (refused.value.retry_after or 0) < 61

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coordinator import SipTrace, join
 
-from .stage import QUIET, Stage, stage
+from .stage import QUIET, SILENT, Stage, stage
 
 
 def secrets_of(it: Stage) -> list[str]:
@@ -65,7 +65,12 @@ def test_a_program_reads_the_latest_messages() -> None:
         async with stage() as it:
             trace = SipTrace()
             async with join(
-                "front", account=it.account, settings=it.settings, microphone=None, sip_trace=trace
+                "front",
+                account=it.account,
+                settings=it.settings,
+                microphone=None,
+                candidate=True,
+                sip_trace=trace,
             ):
                 latest = trace.latest()
             assert [one.way for one in latest[:2]] == [">", "<"]
@@ -81,7 +86,7 @@ def test_a_file_that_others_can_read_is_refused_with_the_remedy() -> None:
             file = it.root / "open.txt"
             file.touch()
             os.chmod(file, 0o644)
-            options = ("--account", str(it.account), "--no-sound", "--unsafe-raw-sip", str(file))
+            options = ("--account", str(it.account), *SILENT, "--unsafe-raw-sip", str(file))
             window = await it.supervisor.start("a", "join", "front", *options, env=it.env)
             assert await window.ended() == 2
             assert "nobody else can read" in window.errors

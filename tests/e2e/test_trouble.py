@@ -91,7 +91,7 @@ def test_an_input_that_fails_does_not_cost_the_leader_its_line(
         async with (
             asyncio.timeout(10),
             stage() as it,
-            join("front", account=it.account, settings=it.settings, microphone=None) as phone,
+            join("front", account=it.account, settings=it.settings, microphone=None, candidate=True) as phone,
         ):
             await it.control.call("101")
             await it.control.call("101")
@@ -125,7 +125,9 @@ def test_a_group_whose_sockets_cannot_be_made_says_so_and_can_be_left(
         settings = Settings(runtime_dir=root / "run", state_dir=root / "state")
         async with asyncio.timeout(10):
             with pytest.raises(GroupError, match="sockets of the group 'front'"):
-                async with join("front", account=account(), settings=settings, microphone=None):
+                async with join(
+                    "front", account=account(), settings=settings, microphone=None, candidate=True
+                ):
                     pass
 
     monkeypatch.setattr(FileLease, "endpoints", nowhere)
