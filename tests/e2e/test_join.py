@@ -240,7 +240,8 @@ def test_the_call_of_a_window_that_is_killed_ends_everywhere_and_at_the_service(
 def test_a_window_without_sound_does_not_lead_but_says_so_and_waits_for_one_that_does() -> None:
     async def main() -> None:
         async with stage() as it:
-            shy = await it.supervisor.start_window(GROUP, str(it.account), "shy", "--no-sound", **it.env)
+            env = it.env | {"SHAREDLINE_ACTION_TIME": "2.0"}
+            shy = await it.supervisor.start_window(GROUP, str(it.account), "shy", "--no-sound", **env)
             refused = asyncio.ensure_future(shy.do("call 199"))
             await it.until(lambda: "or with --may-lead" in shy.errors)
             assert (await refused)["code"] == "no_leader"
