@@ -2,7 +2,7 @@
 // from 0 in the order in which they came or went.
 
 const calls = [];
-let phone, voice;
+let phone, voice, hidesEvents;
 
 // A microphone that hears one tone.
 function tone(frequency) {
@@ -14,6 +14,16 @@ function tone(frequency) {
   return output.stream;
 }
 
+// What a phone writes that takes no keys in the sound (RFC 4733).
+function withoutEvents(sdp) {
+  const numbers = [...sdp.matchAll(/^a=rtpmap:(\d+) telephone-event\/.*$/gm)].map(([, number]) => number);
+  return sdp
+    .split("\r\n")
+    .filter((line) => !numbers.some((number) => new RegExp(`^a=(rtpmap|fmtp|rtcp-fb):${number} `).test(line)))
+    .map((line) => (line.startsWith("m=audio ") ? line.split(" ").filter((word, at) => at < 3 || !numbers.includes(word)).join(" ") : line))
+    .join("\r\n");
+}
+
 function adopt(session) {
   const entry = { session, events: [], digits: [], times: {}, heard: [], stream: null };
   for (const event of ["progress", "accepted", "confirmed", "ended", "failed", "hold", "unhold", "reinvite", "update"]) {
@@ -23,6 +33,9 @@ function adopt(session) {
     });
   }
   session.on("newDTMF", ({ originator, dtmf }) => entry.digits.push(`${originator} ${dtmf.tone}`));
+  session.on("sdp", (description) => {
+    if (hidesEvents && description.originator === "local") description.sdp = withoutEvents(description.sdp);
+  });
   const watch = (connection) =>
     connection.addEventListener("track", ({ streams, track }) => {
       entry.stream = streams[0] ?? new MediaStream([track]);
@@ -38,8 +51,9 @@ function adopt(session) {
 const options = () => ({ mediaStream: voice, pcConfig: { iceServers: [] } });
 
 window.lab = {
-  async register({ port, user, domain, password, hz }) {
+  async register({ port, user, domain, password, hz, withoutEvents }) {
     await audio.resume();
+    hidesEvents = withoutEvents;
     voice = tone(hz);
     const socket = new JsSIP.WebSocketInterface(`wss://127.0.0.1:${port}`);
     phone = new JsSIP.UA({ sockets: [socket], uri: `sip:${user}@${domain}`, password, register_expires: 40 });
@@ -77,6 +91,11 @@ window.lab = {
   unhold: (number) => calls[number].session.unhold(),
   renegotiate: (number) => new Promise((done) => calls[number].session.renegotiate({}, done)),
   digit: (number, digit, transportType) => calls[number].session.sendDTMF(digit, { transportType }),
+  async keys(number, count) {
+    const { digits } = calls[number];
+    await until(() => digits.length >= count, `${count} keys after ${digits}`);
+    return digits;
+  },
   hangup: (number) => calls[number].session.terminate(),
   async listen(number) {
     await until(() => calls[number].stream, "remote sound");

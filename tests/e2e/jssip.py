@@ -26,9 +26,20 @@ def missing() -> str | None:
 
 
 class JsSip:
-    """JsSIP, registered as ``user``, with a microphone that hears a tone."""
+    """JsSIP, registered as ``user``, with a microphone that hears a tone.
 
-    def __init__(self, driver: Browser, account: Account, user: str, *, hz: float = 620.0) -> None:
+    ``without_events``: its SDP takes no keys in the sound (RFC 4733).
+    """
+
+    def __init__(
+        self,
+        driver: Browser,
+        account: Account,
+        user: str,
+        *,
+        hz: float = 620.0,
+        without_events: bool = False,
+    ) -> None:
         self._page = Page(driver, f"jssip {user}", "jssip")
         self._settings = {
             "port": int(account.outbound_proxy.rpartition(":")[2]),
@@ -36,6 +47,7 @@ class JsSip:
             "domain": account.domain,
             "password": f"pw-{user}",
             "hz": hz,
+            "withoutEvents": without_events,
         }
 
     async def __aenter__(self) -> Self:
@@ -59,6 +71,11 @@ class JsSip:
         """Return what JsSIP says of a call."""
         facts: dict[str, Any] = await self.do("facts", number)
         return facts
+
+    async def keys(self, count: int, number: int = 0) -> list[str]:
+        """Return so many keys of a call, once they have come; ``remote 5`` came from the far end."""
+        keys: list[str] = await self.do("keys", number, count)
+        return keys
 
     async def hears(self, hz: float, number: int = 0, *, seconds: float = 0.5) -> None:
         """Return when a tone was heard for so long in a call."""

@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from shared.config import Account
+from shared.config import Account, Settings
 
 from .certificates import make_certificate
 
@@ -69,6 +70,13 @@ def kamailio(directory: Path, *, flow_timer: int = 4) -> Iterator[Account]:
         finally:
             process.terminate()
             process.wait(_PATIENCE)
+
+
+@contextmanager
+def private_settings() -> Iterator[Settings]:
+    """Yield settings of a group of its own. Its paths are short: a socket's may have 107 bytes."""
+    with TemporaryDirectory(prefix="sl-", dir="/tmp") as root:
+        yield Settings(runtime_dir=Path(root, "run"), state_dir=Path(root, "state"))
 
 
 def _modules() -> Path | None:

@@ -6,8 +6,6 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -16,10 +14,10 @@ from agents.sip import transport
 from agents.sip.events import SessionEnded, SessionProgress
 from agents.sip.registration import RegistrationChanged
 from coordinator import Call, Phone, RegistrationState, join
-from shared.config import Account, Settings
+from shared.config import Account
 
 from ..sip_pair import OFFER
-from .kamailio import kamailio, missing
+from .kamailio import kamailio, missing, private_settings
 from .relay import Relay
 from .silent_phone import SilentPhone
 
@@ -45,8 +43,7 @@ def alice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @asynccontextmanager
 async def group(alice: Account) -> AsyncIterator[tuple[Phone, Relay]]:
     """Join a group whose line to Kamailio leads through a relay."""
-    with TemporaryDirectory(dir="/tmp") as root:
-        settings = Settings(runtime_dir=Path(root, "run"), state_dir=Path(root, "state"))
+    with private_settings() as settings:
         async with asyncio.timeout(60), Relay(alice.outbound_proxy) as relay:
             account = replace(alice, outbound_proxy=relay.address)
             async with join("front", account=account, microphone=None, settings=settings) as phone:
