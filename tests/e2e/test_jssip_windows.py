@@ -1,4 +1,4 @@
-"""A group of windows calls JsSIP through Kamailio: keys by INFO, where the far end takes none in the sound."""
+"""Windows call JsSIP through Kamailio: keys go by INFO where the far end takes none in the sound."""
 
 import asyncio
 from collections.abc import Iterator
