@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agents.media.base import MediaSession, Sink, Source, StateCallback, ToneCallback
-from agents.media.devices import list_devices
+from agents.media.devices import list_devices, mend_streams, needs_mending
 from agents.media.echo import make_canceller
 from agents.media.files import NullSink, Silence
 from agents.media.handset import Volume
@@ -277,14 +277,15 @@ class WindowSound:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            if not self._uses_devices() or not self._hot_plug.has_changed():
+            if not self._uses_devices():
                 continue
             try:
-                found = await asyncio.to_thread(self._follow_devices)
+                if self._hot_plug.has_changed():
+                    self._manager.devices_changed(await asyncio.to_thread(self._follow_devices))
+                elif needs_mending():  # the first try, at once, found no device
+                    await asyncio.to_thread(mend_streams)
             except MediaError as exc:
                 log.warning("devices.unknown", error=str(exc))
-            else:
-                self._manager.devices_changed(found)
 
     def _uses_devices(self) -> bool:
         named = (self.microphone, self.loudspeaker, self._manager.ringer() or "")

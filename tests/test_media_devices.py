@@ -48,7 +48,10 @@ class FakePortAudio:
     def _open(self, options: dict[str, Any]) -> "FakeStream":
         if self.fails or not self.known:
             raise RuntimeError(self.fails or "no default device")
-        self.streams.append(FakeStream(options, self.known[options["device"] or 0]))
+        name = self.known[options["device"] or 0]
+        if name not in self.names:
+            raise RuntimeError("Device unavailable")
+        self.streams.append(FakeStream(options, name))
         return self.streams[-1]
 
     @property
@@ -72,6 +75,15 @@ class FakeStream:
     def close(self, *, ignore_errors: bool) -> None:
         self.is_open = False
         self.closed.set()
+        self.options["finished_callback"]()
+
+    def end(self) -> None:
+        """End by itself, as when the device is gone; return once that has been dealt with."""
+        self.is_open = False
+        self.options["finished_callback"]()
+        for thread in threading.enumerate():
+            if thread.name == "device-mend":
+                thread.join()
 
 
 def use(monkeypatch: pytest.MonkeyPatch, audio: FakePortAudio) -> FakePortAudio:
@@ -299,6 +311,45 @@ def test_a_call_whose_last_device_is_unplugged_is_silent_until_there_is_one(
     assert audio.playing == ["other"]
     source.close()
     assert audio.streams[-1].closed.wait(5)
+
+
+def test_a_device_that_ends_in_mid_call_is_replaced_at_once_and_no_other_stream_notices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    audio = use(monkeypatch, FakePortAudio("box", "headset"))
+    DeviceSink("box")
+    source = DeviceSource("headset")
+
+    audio.names.remove("headset")  # PortAudio still believes in it
+    audio.streams[-1].end()
+    assert audio.playing == ["box", "box"]
+    assert (audio.restarts, audio.streams[0].closed.is_set()) == (0, False)
+    audio.streams[-1].callback(b"\7" * FRAME_BYTES, 960, None, None)
+    assert source.read()[:1] == b"\7"
+
+
+def test_when_all_streams_have_ended_devices_are_looked_for_until_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    audio = use(monkeypatch, FakePortAudio("box"))
+    source, sink = DeviceSource(None), DeviceSink(None)
+    assert not devices.needs_mending()
+
+    audio.names.clear()
+    for stream in list(audio.streams):
+        stream.end()
+    assert (audio.playing, source.read()) == ([], b"")
+    assert devices.needs_mending()
+    devices.mend_streams()
+    assert devices.needs_mending()
+    audio.names.append("other")
+    devices.mend_streams()
+    assert audio.playing == ["other", "other"]
+    assert not devices.needs_mending()
+    for end, stream in ((source, audio.streams[-2]), (sink, audio.streams[-1])):
+        end.close()
+        assert stream.closed.wait(5)
+    assert audio.playing == []
 
 
 def test_a_change_of_devices_is_told_once_and_when_it_has_settled() -> None:

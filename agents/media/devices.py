@@ -34,6 +34,13 @@ class _Stream:
     def __init__(self, kind: Kind, name: str | None, callback: Any) -> None:
         self.kind, self.name, self.callback = kind, name, callback
         self.raw: Any = None
+        self.opening: object = None  # None as well when PortAudio has ended the stream by itself
+        self.is_lost = False  # and the log says so
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is open, as far as is known. Asks nobody, so any thread may look."""
+        return self.raw is not None and self.opening is not None
 
 
 class _PortAudio:
@@ -101,21 +108,49 @@ class _PortAudio:
                 for stream in self._streams:
                     stream.raw = self._restart(stream)
 
+    def mend(self) -> None:
+        """Open streams anew that ended by themselves: their device is gone, or the sound server has ended.
+
+        That costs those that are well nothing. Only if none is well, devices are looked for anew as well.
+        """
+        with self._lock:
+            for stream in self._streams:
+                if not stream.is_alive:
+                    self._stop(stream)
+                    stream.raw = self._restart(stream)
+            if self._streams and not any(stream.is_alive for stream in self._streams):
+                self.refresh()
+
+    @property
+    def needs_mending(self) -> bool:
+        """Whether a stream that should be open is not."""
+        return not all(stream.is_alive for stream in list(self._streams))
+
     def _restart(self, stream: _Stream) -> Any:
         for name in (stream.name, None):
             try:
                 raw = self._start(stream, name)
             except MediaError as exc:
-                log.warning("device.lost", kind=stream.kind, device=name, error=str(exc))
+                if not stream.is_lost:
+                    log.warning("device.lost", kind=stream.kind, device=name, error=str(exc))
             else:
                 log.info("device.opened", kind=stream.kind, wanted=stream.name, device=name)
+                stream.is_lost = False
                 return raw
+        stream.is_lost = True
         return None  # silence, until a device appears
+
+    def _ended(self, stream: _Stream, opening: object) -> None:
+        """Take that PortAudio has ended a stream. On its thread, which must not wait for us."""
+        if stream.opening is opening:
+            stream.opening = None
+            threading.Thread(target=_mend, name="device-mend", daemon=True).start()
 
     def _start(self, stream: _Stream, name: str | None) -> Any:
         sounddevice = _load()
         index = None if name is None else choose(self.devices(), stream.kind, name)
-        raw = None
+        raw, opening = None, object()
+        stream.opening = opening
         try:
             raw = getattr(sounddevice, _CLASSES[stream.kind])(
                 device=index,
@@ -125,9 +160,11 @@ class _PortAudio:
                 dtype="int16",
                 latency="low",
                 callback=stream.callback,
+                finished_callback=lambda: self._ended(stream, opening),
             )
             raw.start()
         except Exception as exc:
+            stream.opening = None
             if raw is not None:
                 raw.close(ignore_errors=True)
             named = f"the {stream.kind} {name!r}" if name else f"the default {stream.kind}"
@@ -135,7 +172,7 @@ class _PortAudio:
         return raw
 
     def _stop(self, stream: _Stream) -> None:
-        raw, stream.raw = stream.raw, None
+        raw, stream.raw, stream.opening = stream.raw, None, None
         if raw is not None:
             # Not stop(), which would first play all that waits.
             raw.abort(ignore_errors=True)
@@ -162,6 +199,32 @@ def list_devices(*, refresh: Literal["never", "idle", "always"] = "never") -> li
         except Exception as exc:
             raise _error("the sound devices cannot be looked for", exc) from exc
     return _portaudio.devices()
+
+
+def needs_mending() -> bool:
+    """Return whether a stream has no device at present."""
+    return _portaudio.needs_mending
+
+
+def mend_streams() -> None:
+    """Give streams a device again that lost theirs, if there is one. Blocks for some ten milliseconds.
+
+    Raises:
+        MediaError: PortAudio fails.
+    """
+    try:
+        _portaudio.mend()
+    except MediaError:
+        raise
+    except Exception as exc:
+        raise _error("the sound devices cannot be looked for", exc) from exc
+
+
+def _mend() -> None:
+    try:
+        mend_streams()
+    except MediaError as exc:
+        log.warning("devices.unknown", error=str(exc))
 
 
 def choose(devices: list[Device], kind: Kind, name: str) -> int:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ctypes.util import find_library
 from pathlib import Path
 
 _PATIENCE = 15.0
@@ -20,15 +21,16 @@ pcm.!default { type pulse }
 
 
 def is_available() -> bool:
-    """Return whether this machine has PulseAudio; PortAudio and ALSA's plugin for it are needed besides."""
-    return shutil.which("pulseaudio") is not None
+    """Return whether this machine has PulseAudio (in Debian with tools and ALSA's plugin) and PortAudio."""
+    return shutil.which("pulseaudio") is not None and find_library("portaudio") is not None
 
 
 @asynccontextmanager
 async def open_pulse(names: Sequence[str]) -> AsyncIterator[dict[str, str]]:
-    """Run a PulseAudio; yield the environment in which PortAudio sees its devices.
+    """Run a PulseAudio; yield the environment in which PortAudio, and ``pactl``, see its devices.
 
-    Each of ``names`` is a pair of devices: what is played on ``NAME_speaker`` is heard by ``NAME_mic``.
+    Each of ``names`` is a pair of devices: what is played on ``NAME_speaker`` is heard by ``NAME_mic``. The
+    first one is the default.
 
     Raises:
         TimeoutError: It did not start.

@@ -30,7 +30,7 @@ async def measure_sound(stage: Stage) -> Sequence[AnyRow]:
     if is_available():
         rows += await _mouth_to_ear(stage)
     else:
-        rows.append(MissingRow(name="mouth_to_ear", missing="pulseaudio is not installed"))
+        rows.append(MissingRow(name="mouth_to_ear", missing="pulseaudio or libportaudio2 is not installed"))
     rows += await _many_calls(stage)
     rows += await _series(stage)
     return rows
