@@ -178,7 +178,9 @@ class DummyAgent:
     # -- the leader's state, and the next one's ------------------------------------------------------------
 
     def _subscribe(self, holder: Holder) -> Subscriber[Snapshot]:
-        return Subscriber(self._context, holder.endpoints.state, self._reader.decode, self._arrived)
+        is_own = holder.instance == self._window.instance  # the leader is on another thread of this process
+        endpoint = holder.endpoints.own_state if is_own else holder.endpoints.state
+        return Subscriber(self._context, endpoint, self._reader.decode, self._arrived)
 
     def _heir_leads(self, heir: Holder) -> None:
         """Take that the heir speaks as the leader: to follow it can wait, unless somebody waits for it."""

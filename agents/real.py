@@ -66,6 +66,7 @@ class RealAgent:
         self._office, self._core = office, make_core(office)
         self._loop = asyncio.get_running_loop()
         self._sequence = 0
+        self._published = b""
         self._is_over = self._is_leaving = False
         self._peers = Peers()
         self._timer: asyncio.TimerHandle | None = None
@@ -75,6 +76,7 @@ class RealAgent:
         self._is_sending = False  # a SIP message is on its way out of the line's queue
         post = self._post = office.post
         self._server, self._publisher, self._heir = post.server, post.publisher, post.estate
+        self._own_publisher = post.own_publisher
         post.occupy(self._received, self._all_received, self._may_act)
         self._estate = office.estate
         self._core.take_changed()
@@ -86,6 +88,7 @@ class RealAgent:
         self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace, delay=delay)
         self._farewell = Farewell(office, self._core, self._line, self._input)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+        self._tell_own()
 
     @property
     def estate(self) -> bytes:
@@ -121,6 +124,7 @@ class RealAgent:
             if self._may_act():
                 self._publisher.repeat()
                 self._heir.repeat()
+                self._own_publisher.repeat()
 
     def _may_act(self) -> bool:
         """Return whether an effect may leave this process: the one gate that all of them pass."""
@@ -240,7 +244,7 @@ class RealAgent:
             self._settling.cancel()
             self._settling = None
         self._is_sending = False
-        if self._core.take_changed():
+        if has_changed := self._core.take_changed():
             self._publish()
         newcomers = self._peers.take_newcomers()
         if newcomers and self._may_act():
@@ -250,6 +254,8 @@ class RealAgent:
         answers, self._answers = self._answers, []
         for answer in answers:
             self._reply(answer)
+        if has_changed:
+            self._tell_own()
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -295,8 +301,14 @@ class RealAgent:
     def _publish(self) -> None:
         if self._may_act():
             self._sequence += 1
-            self._publisher.publish(encode(self._snapshot()))
+            self._published = encode(self._snapshot())
+            self._publisher.publish(self._published)
             failpoint.reached("published")
+
+    def _tell_own(self) -> None:
+        """Tell the window of this process, after all others: the interpreter works for one of us at a time."""
+        if self._may_act():
+            self._own_publisher.publish(self._published)
 
     def _leave_estate(self) -> None:
         """Put into the candidates' hands what a message that is about to leave would make them miss."""

@@ -25,6 +25,11 @@ class Endpoints(NamedTuple):
     actions: str  # ROUTER: requests and replies
     estate: str  # XPUB: what a successor needs, for candidates only
 
+    @property
+    def own_state(self) -> str:
+        """XPUB: snapshots for the window in the holder's own process, which is told last."""
+        return f"inproc://{self.state}"
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:

@@ -17,6 +17,8 @@ OUTLETS = {
     "agents.real": {
         ("self._publisher", "publish"),
         ("self._publisher", "repeat"),
+        ("self._own_publisher", "publish"),
+        ("self._own_publisher", "repeat"),
         ("self._heir", "publish"),
         ("self._heir", "repeat"),
         ("self._server", "send"),
@@ -90,7 +92,7 @@ def test_nobody_else_makes_an_outlet() -> None:
 
 
 def test_nobody_uses_a_post_but_the_agent_that_occupies_it() -> None:
-    sockets = ("server", "publisher", "estate")
+    sockets = ("server", "publisher", "own_publisher", "estate")
     users = {
         name
         for name, tree in trees().items()

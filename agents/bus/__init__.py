@@ -7,7 +7,7 @@ shell               socket  job
 ``Subscriber``      SUB     a window's ear: one frame, the newest (CONFLATE)
 ``ActionServer``    ROUTER  the leader's desk: requests in, replies and media commands out
 ``ActionClient``    DEALER  a window's or media host's line to that desk
-``Post``                    a leader's three, bound before it leads
+``Post``                    all that a leader speaks from, bound before it leads
 ==================  ======  ===============================================================
 
 A subscriber and a client belong to one epoch: a new leader means new sockets to new paths, so nothing that

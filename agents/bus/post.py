@@ -13,7 +13,7 @@ from .publisher import Publisher
 
 
 class Post:
-    """The three sockets of one epoch. Until :meth:`occupy` nothing leaves them, and what arrives is dropped.
+    """The sockets of one epoch. Until :meth:`occupy` nothing leaves them, and what arrives is dropped.
 
     Must be made inside the loop that shall own them.
 
@@ -26,11 +26,13 @@ class Post:
         self._received: Callable[[Peer, ToLeader], None] | None = None
         self._drained: Callable[[], None] | None = None
         self._may_act: Callable[[], bool] | None = None
-        with contextlib.ExitStack() as bound:  # all three or none
+        with contextlib.ExitStack() as bound:  # all or none
             self.server = ActionServer(context, endpoints.actions, self._receive, self._all_read)
             bound.callback(self.server.close)
             self.publisher = Publisher(context, endpoints.state, self._may_send)
             bound.callback(self.publisher.close)
+            self.own_publisher = Publisher(context, endpoints.own_state, self._may_send)
+            bound.callback(self.own_publisher.close)
             self.estate = Publisher(context, endpoints.estate, self._may_send)
             bound.pop_all()
 
@@ -49,8 +51,9 @@ class Post:
         self._received, self._drained, self._may_act = received, drained, may_act
 
     def close(self) -> None:
-        """Close all three."""
+        """Close them all."""
         self.publisher.close()
+        self.own_publisher.close()
         self.estate.close()
         self.server.close()
 
