@@ -179,7 +179,7 @@ class DummyAgent:
 
     def _subscribe(self, holder: Holder) -> Subscriber[Snapshot]:
         is_own = holder.instance == self._window.instance  # the leader is on another thread of this process
-        endpoint = holder.endpoints.own_state if is_own else holder.endpoints.state
+        endpoint = holder.endpoints.own if is_own else holder.endpoints.state
         return Subscriber(self._context, endpoint, self._reader.decode, self._arrived)
 
     def _heir_leads(self, heir: Holder) -> None:

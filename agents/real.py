@@ -306,7 +306,7 @@ class RealAgent:
             failpoint.reached("published")
 
     def _tell_own(self) -> None:
-        """Tell the window of this process, after all others: the interpreter works for one of us at a time."""
+        """Tell this process' window, after all others: the interpreter works for one of us at a time."""
         if self._may_act():
             self._own_publisher.publish(self._published)
 

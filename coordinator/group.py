@@ -11,8 +11,8 @@ from shared.config import Settings
 from shared.errors import ConfigError, GroupError
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: sockaddr_un holds 107 bytes; ``/<epoch>.actions`` comes behind the directory.
-_LONGEST_DIR = 107 - len("/999999999999.actions")
+#: sockaddr_un holds 107 bytes; ``/<epoch>.<instance>.actions`` comes behind the directory.
+_LONGEST_DIR = 107 - len("/9999.0123abcd.actions")
 
 
 def open_group_dir(settings: Settings, group: str) -> Path:

@@ -24,11 +24,7 @@ class Endpoints(NamedTuple):
     state: str  # XPUB: snapshots, for every window
     actions: str  # ROUTER: requests and replies
     estate: str  # XPUB: what a successor needs, for candidates only
-
-    @property
-    def own_state(self) -> str:
-        """XPUB: snapshots for the window in the holder's own process, which is told last."""
-        return f"inproc://{self.state}"
+    own: str = ""  # XPUB: snapshots for the window in the holder's own process, which is told last
 
 
 @dataclass(frozen=True, slots=True)

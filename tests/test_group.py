@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.group import load_instance_id, open_group_dir
+from coordinator.lease import FileLease
 from shared.config import Settings
 from shared.errors import ConfigError, GroupError
 
@@ -96,9 +97,9 @@ def test_the_longest_path_that_is_allowed_still_fits_a_socket(tmp_path: Path) ->
     import socket
 
     root = Path("/tmp") / f"g{os.getpid()}"
-    settings = Settings(runtime_dir=root / ("r" * (86 - len(str(root)) - 1 - 6)), state_dir=tmp_path)
+    settings = Settings(runtime_dir=root / ("r" * (85 - len(str(root)) - 1 - 6)), state_dir=tmp_path)
     directory = open_group_dir(settings, "front")
-    longest = f"{directory}/999999999999.actions"
+    longest = max(FileLease(directory, "0123abcd").endpoints(9_999), key=len).removeprefix("ipc://")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(longest)
     os.unlink(longest)

@@ -31,7 +31,7 @@ class Post:
             bound.callback(self.server.close)
             self.publisher = Publisher(context, endpoints.state, self._may_send)
             bound.callback(self.publisher.close)
-            self.own_publisher = Publisher(context, endpoints.own_state, self._may_send)
+            self.own_publisher = Publisher(context, endpoints.own, self._may_send)
             bound.callback(self.own_publisher.close)
             self.estate = Publisher(context, endpoints.estate, self._may_send)
             bound.pop_all()

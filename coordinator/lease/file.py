@@ -32,7 +32,7 @@ from .grip import Grip
 
 _DEADLINE = struct.Struct("<d")
 _NAME = re.compile(r"leader\.([0-9]{1,18})")
-_SOCKET = re.compile(r"([0-9]{1,18})\.[^.]+\.(?:state|actions|estate)")
+_SOCKET = re.compile(r"([0-9]{1,18})\.[^.]+\.(?:state|actions|estate|own)")
 _READ_LIMIT = 4096
 
 
@@ -57,7 +57,7 @@ class FileLease:
     def endpoints(self, epoch: int, instance: str = "") -> Endpoints:
         """Return ipc paths that nobody else binds: binding a path twice would silently steal it."""
         base = f"ipc://{self._directory}/{epoch}.{instance or self._instance}"
-        return Endpoints(f"{base}.state", f"{base}.actions", f"{base}.estate")
+        return Endpoints(*(f"{base}.{kind}" for kind in Endpoints._fields))
 
     def look(self) -> Holder | Vacant:
         """Return who holds the newest epoch.

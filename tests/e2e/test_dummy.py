@@ -90,7 +90,7 @@ class Scene:
 
     def holder(self, epoch: int, instance: str = "") -> Holder:
         base = f"ipc://{self.directory}/{epoch}.{instance}"
-        endpoints = Endpoints(f"{base}.s", f"{base}.a", f"{base}.e")
+        endpoints = Endpoints(*(f"{base}.{kind}" for kind in Endpoints._fields))
         return Holder(epoch, 1e12, instance or f"l{epoch}", 1, endpoints)
 
     def lead(self, epoch: int) -> Leader:

@@ -46,7 +46,7 @@ class RoomLease:
     def endpoints(self, epoch: int, instance: str = "") -> Endpoints:
         """Return where ``instance`` is found if it holds ``epoch``."""
         base = f"{epoch}.{instance or self._instance}"
-        return Endpoints(f"{base}.state", f"{base}.actions", f"{base}.estate")
+        return Endpoints(*(f"{base}.{kind}" for kind in Endpoints._fields))
 
     def look(self) -> Holder | Vacant:
         """Return who holds the newest epoch."""
