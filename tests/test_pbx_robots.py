@@ -1,7 +1,10 @@
 """What is known of robots, without a call."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,36 @@ def test_robots_are_found_by_name_and_a_hundred_that_ended_are_remembered(robots
     assert sum(robot.state == "ended" for robot in robots.all()) == 100
     with pytest.raises(ActionRefused, match="there is no robot 'r2'"):
         robots.get("r2")
+
+
+class TheCall:
+    """What a robot tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, str]] = []
+
+    def ended(self, leg: object, reason: str) -> None:
+        self.told.append((leg, reason))
+
+
+def test_a_robot_that_has_ended_keeps_neither_its_call_nor_its_sound(robots: Robots) -> None:
+    robot, call = robots.make("199", calls=True), TheCall()
+    robot.ends = call  # type: ignore[assignment]  # as much of it as is used
+    robot.open()
+    assert robot.party is not None
+    robot.party.step(1)
+    kept: list[weakref.ref[Any]] = [
+        weakref.ref(call),
+        weakref.ref(robot.party),
+        weakref.ref(robot.party.mouth),
+    ]
+
+    robot.hang_up()
+
+    assert call.told == [(robot, "robot hung up")]
+    assert robot.robot_view().seconds == 0.02
+    del call
+    gc.collect()
+    assert [one() for one in kept] == [None] * 3
+    with pytest.raises(ActionRefused, match="has no call: robot hung up"):
+        robot.hang_up()

@@ -67,6 +67,7 @@ class Robot:
         """Whether it hangs up when it has played its file."""
 
         self._keys = ""
+        self._seconds = 0.0  # it has heard, when it has ended
         self._over = asyncio.Event()
         self._status: int | None = None
         self._reason = ""
@@ -130,17 +131,17 @@ class Robot:
             self._stage.changed()
 
     def end(self, reason: str) -> None:
-        """Stop the sound and finish the recording."""
+        """Stop the sound and finish the recording. What is remembered of it then is what its view shows."""
         if self.state != "ended":
             self._reason = reason
             self._over.set()
             if self.media_state != "new":
                 self._media_is("closed")
             self._become("ended")
-            if self._head is not None:
-                self._head.close()
-            if self.on_end is not None:
-                self.on_end()
+            self._close_head()
+            on_end, self.on_end, self.on_key, self.ends = self.on_end, None, None, None
+            if on_end is not None:
+                on_end()
 
     def hang_up(self) -> None:
         """Hang up, as by control.
@@ -152,8 +153,9 @@ class Robot:
             raise ActionRefused(
                 "wrong_state", f"robot {self.name} has no call: {self._reason or 'it has ended'}"
             )
+        ends = self.ends
         self.end("robot hung up")
-        self.ends.ended(self, "robot hung up")
+        ends.ended(self, "robot hung up")
 
     def leave(self) -> None:
         """Hang up if there still is a call."""
@@ -192,7 +194,7 @@ class Robot:
             held=self.held,
             keys=self._keys,
             recording=str(self._recording),
-            seconds=self._head.seconds if self._head else 0.0,
+            seconds=self._head.seconds if self._head else self._seconds,
             status=self._status,
             reason=self._reason,
         )
@@ -213,6 +215,12 @@ class Robot:
     def _live_ends(self) -> Ends | None:
         """Return the call, unless it is over: while we waited, the world went on."""
         return None if self.state == "ended" else self.ends
+
+    def _close_head(self) -> None:
+        head, self._head = self._head, None
+        if head is not None:
+            head.close()
+            self._seconds = head.seconds
 
     def _media_is(self, state: "MediaState") -> None:
         self.media_state = state
@@ -254,13 +262,13 @@ class Robot:
 
     def _fail(self, reason: str) -> None:
         was_ringing = self.state == "ringing" and not self._calls
-        was_over = self.state == "ended"
+        ends = self._live_ends()
         self.end(reason)
-        if self.ends is not None and not was_over:
+        if ends is not None:
             if was_ringing:
-                self.ends.refused(self, 488, reason)
+                ends.refused(self, 488, reason)
             else:
-                self.ends.ended(self, reason)
+                ends.ended(self, reason)
 
 
 class Stage:

@@ -19,13 +19,13 @@ class Acknowledgement:
     """Our ACK of a 2xx. Where we made no offer, the 2xx has one, and it waits for our answer (§13.2.1)."""
 
     def __init__(self, context: Context, ack: Request, *, waits: bool) -> None:
-        self._context, self._ack, self._waits = context, ack, waits
+        self._context, self.request, self._waits = context, ack, waits
         self.repeat()
 
     def repeat(self) -> None:
         """Send it, if it does not wait: it may have been lost further on."""
         if not self._waits:
-            self._context.send_ack(self._ack)
+            self._context.send_ack(self.request)
 
     def answer(self, sdp: str = "") -> bool:
         """Send it with our answer; without one, the call is over. False if nobody waits for it."""
@@ -33,8 +33,8 @@ class Acknowledgement:
             return False
         self._waits = False
         if sdp:
-            headers = self._ack.headers.copy()
+            headers = self.request.headers.copy()
             headers.add(*SDP_TYPE)
-            self._ack = Request("ACK", self._ack.uri, headers, sdp)
+            self.request = Request("ACK", self.request.uri, headers, sdp)
         self.repeat()
         return True

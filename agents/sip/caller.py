@@ -6,9 +6,9 @@ from shared.errors import ActionRefused, SipError
 
 from .acknowledgement import Acknowledgement, established
 from .context import Context, Pairs
-from .dialog import Dialog
 from .events import EndCause, SessionAnswered, SessionProgress, SessionState
 from .message import Headers, Request, Response
+from .remains import hang_up_stray
 from .ringcentral import api_ids
 from .transaction import TransactionKey
 
@@ -24,6 +24,12 @@ class Caller:
         self._key: TransactionKey | None = None
         self._attempts = 1
         self._ack: Acknowledgement | None = None
+        self._stray: Request | None = None  # the ACK of an answer that came too late
+
+    @property
+    def ack(self) -> Request | None:
+        """The ACK of an answer, if there was one."""
+        return self._ack.request if self._ack is not None else self._stray
 
     def call(self, invite: Request, now: float) -> None:
         """Send the INVITE."""
@@ -90,7 +96,8 @@ class Caller:
             if self._ack is not None:
                 self._ack.repeat()
         elif session.dialog is not None or session.state is SessionState.ENDED:
-            self._hang_up_stray(dialog, ack, now)
+            self._stray = ack
+            hang_up_stray(self._context, session.session_id, dialog, ack, now)
         else:
             session.dialog, session.state = dialog, SessionState.CONFIRMED
             self._ack = Acknowledgement(self._context, ack, waits=not session.invite.body)
@@ -98,12 +105,6 @@ class Caller:
                 session.farewell.say(now)
             else:
                 self._context.emit(SessionAnswered(session.session_id, response.body, response))
-
-    def _hang_up_stray(self, dialog: Dialog, ack: Request, now: float) -> None:
-        """A second phone answered too, or the call was given up: hang that one up (§13.2.2.4)."""
-        self._context.send_ack(ack)
-        _, bye = dialog.request("BYE", self._context.endpoint, self._context.new_id())
-        self._context.send_request(bye, self._session.session_id, "stray", now)
 
     def _try_again(self, response: Response, now: float) -> bool:
         session = self._session

@@ -53,6 +53,7 @@ class Context:
         self.timers: Timers[tuple[str, str]] = Timers()  # (session id, timer's name)
         self.owners: dict[TransactionKey, tuple[str, str]] = {}  # (session id, role)
         self._keys: dict[str, list[TransactionKey]] = {}  # the other way round
+        self.settled: list[tuple[str, float]] = []  # sessions that ended or had an answer, and when
         self.outputs: list[Output] = []
         self.pending: deque[Pending] = deque()
 
@@ -74,6 +75,22 @@ class Context:
         keys.append(key)
         if len(keys) > _MAX_KEYS:
             self.owners.pop(keys.pop(0), None)
+
+    def answered(self, key: TransactionKey, now: float) -> None:
+        """Take that a session has its final answer to a request; 2xx to an INVITE may come again."""
+        if self.transactions.is_accepted(key) or key not in self.owners:
+            return
+        session_id, _role = self.owners.pop(key)
+        self._keys[session_id].remove(key)
+        self.settled.append((session_id, now))
+
+    def is_waiting(self, session_id: str) -> bool:
+        """Whether a request of a session awaits its final answer."""
+        return any(self.transactions.is_waiting(key) for key in self._keys.get(session_id, ()))
+
+    def is_accepted(self, session_id: str) -> bool:
+        """Whether an INVITE of a session had a 2xx within the last 32 s."""
+        return any(self.transactions.is_accepted(key) for key in self._keys.get(session_id, ()))
 
     def disown(self, session_id: str) -> None:
         """Forget the requests of a session."""

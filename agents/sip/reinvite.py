@@ -34,7 +34,7 @@ class Renegotiation:
         self._is_queued = False  # to be sent when our answer is acknowledged
         self._is_waiting = False  # after a 491: the peer's turn comes first
         self._attempts = self._glares = 0
-        self._ack: Request | None = None  # of our newest finished one
+        self.ack: Request | None = None  # of our newest finished one
         self._incoming: tuple[TransactionKey, Request] | None = None  # the peer's, not answered
         self._answer: UnacknowledgedAnswer | None = None
 
@@ -42,7 +42,7 @@ class Renegotiation:
         """Offer ``sdp`` to the peer; :class:`ReinviteDone` tells the outcome."""
         if self._request is not None or self._incoming is not None or self._is_queued:
             raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
-        self._sdp, self._headers, self._glares, self._ack = sdp, [*headers, SDP_TYPE], 0, None
+        self._sdp, self._headers, self._glares, self.ack = sdp, [*headers, SDP_TYPE], 0, None
         if self._answer is None and self._session.is_confirmed:
             self._send(now)
         else:
@@ -104,8 +104,8 @@ class Renegotiation:
         """Take an answer to our re-INVITE."""
         if self._request is None:
             is_2xx = 200 <= response.status < 300
-            if self._ack is not None and response.cseq.number == self._ack.cseq.number and is_2xx:
-                self._context.send_ack(self._ack)  # it was repeated, or came when the call was over
+            if self.ack is not None and response.cseq.number == self.ack.cseq.number and is_2xx:
+                self._context.send_ack(self.ack)  # it was repeated, or came when the call was over
         elif 200 <= response.status < 300:
             self._accepted(self._request, response)
         elif self._is_waiting:
@@ -135,9 +135,7 @@ class Renegotiation:
         """Take that the session ends: what the peer still asks gets 487 (§15.1.2), and so does our user."""
         if self._request is not None and self._session.dialog is not None and not self._is_waiting:
             # A 2xx that is under way has its ACK all the same (§13.2.2.4).
-            self._ack = self._session.dialog.ack(
-                self._request, self._context.endpoint, self._context.new_id()
-            )
+            self.ack = self._session.dialog.ack(self._request, self._context.endpoint, self._context.new_id())
         if self._request is not None or self._is_queued:
             self._done(487, "Call Ended")
         if self._incoming is not None:
@@ -168,8 +166,8 @@ class Renegotiation:
         assert dialog is not None
         with contextlib.suppress(SipError):  # an address that cannot be read leaves the one that worked
             self._session.dialog = dialog = dialog.refreshed(response)
-        self._ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
-        self._context.send_ack(self._ack)
+        self.ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
+        self._context.send_ack(self.ack)
         self._done(response.status, response.reason, response.body)
 
     def _try_again(self, request: Request, response: Response, now: float) -> bool:

@@ -7,8 +7,9 @@
 
 A session is driven by :class:`.sessions.Sessions`, which finds it for a message. What it does about each of
 its requests is in a part of its own: :mod:`.caller` and :mod:`.callee` for the INVITE, :mod:`.reinvite` and
-:mod:`.inside` for what comes later, :mod:`.farewell` for the BYE. A session that is ENDED still looks after
-its transactions for 32 s: a 2xx that crossed our CANCEL is acknowledged and hung up.
+:mod:`.inside` for what comes later, :mod:`.farewell` for the BYE. A session that is ENDED still takes the
+answers that it waits for: a 2xx that crossed our CANCEL is acknowledged and hung up. Then only its
+:mod:`.remains` are kept.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from .inside import InsideRequests
 from .message import Request, Response
 from .reason import reason_of
 from .reinvite import Renegotiation
-from .timers import TIMEOUT
+from .remains import Remains
 from .transaction import TransactionKey
 
 _TIMERS = ("answer", "reinvite", "invitation", "ringing", "farewell")
@@ -219,8 +220,13 @@ class Session:
         self.state = SessionState.ENDED
         for name in _TIMERS:
             self._context.timers.cancel((self.session_id, name))
-        self._context.timers.set((self.session_id, "forget"), now + TIMEOUT)
+        self._context.settled.append((self.session_id, now))
         self._context.emit(SessionEnded(self.session_id, cause, status, reason))
+
+    def remains(self) -> Remains | None:
+        """Return what a session that is over is still needed for; None if for nothing."""
+        acks = [ack for ack in (self.caller.ack, self.renegotiation.ack) if ack is not None]
+        return Remains(acks) if self._context.is_accepted(self.session_id) else None
 
     # -- moving to another process
 

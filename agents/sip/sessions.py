@@ -25,6 +25,7 @@ from .refusal import objection
 from .ringcentral import api_ids
 from .session import Session
 from .session_table import SessionTable
+from .timers import TIMEOUT
 from .transaction import AckReceived, RequestReceived, ResponseReceived, TransactionKey
 
 #: What a phone answers with anything but 405.
@@ -233,8 +234,7 @@ class Sessions:
         self._pump(now)
         for session_id, name in self._context.timers.due(now):
             if name == "forget":
-                self._context.disown(session_id)
-                self._table.forget(session_id)
+                self._forget(session_id)
             elif session_id in self._table:
                 self._table[session_id].timer(name, now)
         self._pump(now)
@@ -254,6 +254,7 @@ class Sessions:
     def effects(self) -> list[Output]:
         """Drain frames and events, in order. Call after every input."""
         self._context.flush()
+        self._bury()
         outputs, self._context.outputs = self._context.outputs, []
         return outputs
 
@@ -264,6 +265,25 @@ class Sessions:
         if not session.is_confirmed:
             raise ActionRefused("wrong_state", f"the call is {session.state.name.lower()}")
         return session
+
+    def _bury(self) -> None:
+        """Keep of sessions that are over, and wait for no answer, no more than is needed."""
+        settled, self._context.settled = self._context.settled, []
+        for session_id, at in settled:
+            session = self._table.find(session_id)
+            if session is None or session.state is not SessionState.ENDED:
+                continue
+            if self._context.is_waiting(session_id):
+                continue
+            if (remains := session.remains()) is None:
+                self._forget(session_id)
+            else:
+                self._table.bury(session_id, remains)
+                self._context.timers.set((session_id, "forget"), at + TIMEOUT)
+
+    def _forget(self, session_id: str) -> None:
+        self._context.disown(session_id)
+        self._table.forget(session_id)
 
     def _pump(self, now: float) -> None:
         self._context.flush()
@@ -285,11 +305,16 @@ class Sessions:
             self._context.emit(effect)
             return
         session_id, role = owner
-        session = self._table[session_id]
-        if isinstance(effect, ResponseReceived):
-            session.receive_response(role, effect.response, now)
-        else:
-            session.timed_out(role, now, is_transport=effect.is_transport)
+        is_response = isinstance(effect, ResponseReceived)
+        if session := self._table.find(session_id):
+            if is_response:
+                session.receive_response(role, effect.response, now)
+            else:
+                session.timed_out(role, now, is_transport=effect.is_transport)
+        elif is_response and (remains := self._table.remains(session_id)):
+            remains.receive_response(self._context, owner, effect.response, now)
+        if not is_response or effect.response.is_final:
+            self._context.answered(effect.key, now)
 
     def _take_ack(self, ack: Request, now: float) -> None:
         session = self._table.of_dialog(ack)
@@ -330,11 +355,14 @@ class Sessions:
     def _take_cancel(self, key: TransactionKey, request: Request, now: float) -> None:
         invite = self._context.transactions.invite_of(request)
         session = self._table.of_cancel(request, invite)
-        if session is None:
+        if session is not None:
+            self._context.respond(key, request, 200, now, to_tag=session.local_tag)
+            session.receive_cancel(request, now)
+        elif invite is not None:  # it is answered: too late to take it back
+            to_tag = self._context.transactions.to_tag(invite)
+            self._context.respond(key, request, 200, now, to_tag=to_tag)
+        else:
             self._context.respond(key, request, 481, now, to_tag=self._context.new_id())
-            return
-        self._context.respond(key, request, 200, now, to_tag=session.local_tag)
-        session.receive_cancel(request, now)
 
     def _take_invite(self, key: TransactionKey, request: Request, now: float) -> None:
         context = self._context

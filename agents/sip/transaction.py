@@ -93,9 +93,10 @@ class _State(Enum):
 
 @dataclass(slots=True)
 class _Transaction:
-    request: Request
+    request: Request | None = None  # client: until it is accepted, for a CANCEL or the ACK of a failure
     state: _State = _State.CALLING
-    response: Response | None = None  # server: sent last
+    response: Response | None = None  # server: sent last, until it is accepted
+    to_tag: str | None = None  # server: of what was accepted
 
 
 class Transactions:
@@ -129,7 +130,7 @@ class Transactions:
         Call it only after a provisional response. If no final answer follows, the INVITE times out.
         """
         invite = self._transactions.get(key)
-        if invite is None or invite.state is not _State.PROCEEDING:
+        if invite is None or invite.request is None or invite.state is not _State.PROCEEDING:
             return None
         self._timers.set(key, now + TIMEOUT)
         return self.request(_make_cancel(invite.request, headers), now)
@@ -158,6 +159,7 @@ class Transactions:
             if transaction.state is not _State.ACCEPTED:
                 self._timers.set(key, now + TIMEOUT)  # L
             transaction.state = _State.ACCEPTED
+            transaction.response, transaction.to_tag = None, response.to.tag
         else:
             transaction.state = _State.COMPLETED
             self._timers.set(key, now + TIMEOUT)  # H
@@ -167,6 +169,21 @@ class Transactions:
         """Return the key of the INVITE that a CANCEL is for, or None (§9.2)."""
         key = _server_key(cancel, "INVITE")
         return key if key in self._transactions else None
+
+    def to_tag(self, invite: TransactionKey) -> str | None:
+        """Return the To tag of what an INVITE was answered with; None if it had none."""
+        transaction = self._transactions[invite]
+        return transaction.to_tag if transaction.response is None else transaction.response.to.tag
+
+    def is_waiting(self, key: TransactionKey) -> bool:
+        """Whether a request of ours awaits its final answer."""
+        transaction = self._transactions.get(key)
+        return transaction is not None and transaction.state in (_State.CALLING, _State.PROCEEDING)
+
+    def is_accepted(self, key: TransactionKey) -> bool:
+        """Whether an INVITE of ours had a 2xx, so that more may come."""
+        transaction = self._transactions.get(key)
+        return transaction is not None and transaction.state is _State.ACCEPTED
 
     def receive(self, message: Message, now: float) -> None:
         """Take a message from the network.
@@ -229,11 +246,11 @@ class Transactions:
         elif method == "INVITE" and response.status < 300:
             if transaction.state is not _State.ACCEPTED:
                 self._timers.set(key, now + TIMEOUT)  # M
-            transaction.state = _State.ACCEPTED
+            transaction.state, transaction.request = _State.ACCEPTED, None
         elif transaction.state is _State.ACCEPTED:
             return
         else:
-            if method == "INVITE":
+            if method == "INVITE" and transaction.request is not None:
                 self._send(_make_ack(transaction.request, response))
             self._timers.cancel(key)
             del self._transactions[key]  # D and K are zero
@@ -249,9 +266,9 @@ class Transactions:
         if transaction is None and len(self._transactions) >= MAX_SERVER_TRANSACTIONS:
             self._send(make_response(request, 503, headers=[("Retry-After", str(round(TIMEOUT)))]))
         elif transaction is None:
-            self._transactions[key] = _Transaction(request)
+            self._transactions[key] = _Transaction()
             self._effects.append(RequestReceived(key, request))
-        elif transaction.response is not None and transaction.state is not _State.ACCEPTED:
+        elif transaction.response is not None:
             self._send(transaction.response)
 
     def _receive_ack(self, ack: Request) -> None:
