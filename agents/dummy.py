@@ -5,18 +5,17 @@ sockets are used either way.
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, repeat
 
-import structlog
 import zmq
 
 from shared.clock import boottime
 from shared.config import Settings
 from shared.election import Endpoints, Holder
 from shared.errors import ActionRefused, OutcomeUnknown, refusal
+from shared.ids import new_id
 from shared.messages import (
     Action,
     Attach,
@@ -37,8 +36,6 @@ from shared.trace import Trace
 
 from .bus import ActionClient, Subscriber
 from .succession import Succession
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: Seconds that a window waits before it connects to a new leader whose state it has: others still want it.
 _CALM = 0.03
@@ -90,7 +87,7 @@ class DummyAgent:
         self._following: asyncio.TimerHandle | None = None
         self._windows: tuple[Window, ...] | None = None  # of the state before
         self._pending: dict[str, _Pending] = {}
-        self._ids = map("{}{:x}".format, repeat(secrets.token_hex(6)), count())
+        self._ids = map("{}{:x}".format, repeat(new_id(6)), count())
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_at = 0.0  # not after the first deadline of what is pending
         self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet

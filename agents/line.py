@@ -6,21 +6,17 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from shared import failpoint
 from shared.clock import wall
 from shared.config import Account
 from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
+from shared.log import log
 from shared.messages import Problem
 
 from .sip.recovery import Recovery
 from .sip.trace import SipTrace
 from .sip.transport import SipSocket
 from .surroundings import Surroundings
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
 
 #: Messages that wait for a service which does not read: whoever sends it more has no use for the connection.
 _MOST_UNSENT = 2_000

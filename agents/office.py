@@ -6,18 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import structlog
-
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
 from shared.errors import MessageError
+from shared.log import log
 from shared.messages import Snapshot
 
 from .bus import Post
 from .phone import Estate, PhoneCore, decode_estate
 from .sip.trace import SipTrace
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

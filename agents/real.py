@@ -10,10 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-import structlog
+import structlog  # noqa: F401 - loaded with the phone: its first warning must not stop it for 50 ms
 
 from shared import failpoint
 from shared.clock import boottime
+from shared.log import log
 from shared.messages import (
     Attach,
     Detach,
@@ -50,8 +51,6 @@ from .phone import (
     SendSip,
     TellWindow,
 )
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _T = TypeVar("_T")
 

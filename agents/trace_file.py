@@ -5,13 +5,10 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from shared.errors import ConfigError
+from shared.log import log
 
 from .sip.trace import Traced
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A file that has grown longer gets ``.1`` behind its name, in place of the one before, and a new one begins.
 MOST_BYTES = 16 * 1024 * 1024

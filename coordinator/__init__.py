@@ -8,6 +8,7 @@ Every process that joins a group is a window: it shows the same calls and can do
 them leads, and is the real phone; when it dies, by any cause, another takes over in milliseconds.
 """
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,8 @@ for _package in (agents, shared):
             f"is in {Path(__file__).parent.parent}; rename or uninstall the other one"
         )
 
-from agents.sip.trace import SipTrace, Traced  # noqa: E402 - after the check above
-from shared.call import Call, Consultation  # noqa: E402
-from shared.config import Account, Settings, load_account, load_settings  # noqa: E402 - after the check above
+from shared.call import Call, Consultation  # noqa: E402 - after the check above
+from shared.config import Account, Settings, load_account, load_settings  # noqa: E402
 from shared.errors import (  # noqa: E402
     AccountError,
     ActionRefused,
@@ -55,13 +55,28 @@ from shared.messages import (  # noqa: E402
 from shared.phone import Phone  # noqa: E402
 from shared.sound import Device  # noqa: E402
 
-from .blocking import BlockingCall, BlockingPhone, join_blocking  # noqa: E402
 from .node import join  # noqa: E402
-from .sound import DeviceManager  # noqa: E402
-from .web_phone import WebPhone  # noqa: E402
 
 if TYPE_CHECKING:
     from agents.rest.client import RestClient, RestLogin
+    from agents.sip.trace import SipTrace, Traced
+
+    from .blocking import BlockingCall, BlockingPhone, join_blocking
+    from .sound import DeviceManager
+    from .web_phone import WebPhone
+
+#: Imported on first use, and from where: a window that has no sound and asks for none of it stays small.
+_ON_DEMAND = {
+    "BlockingCall": "coordinator.blocking",
+    "BlockingPhone": "coordinator.blocking",
+    "DeviceManager": "coordinator.sound",
+    "RestClient": "agents.rest.client",
+    "RestLogin": "agents.rest.client",
+    "SipTrace": "agents.sip.trace",
+    "Traced": "agents.sip.trace",
+    "WebPhone": "coordinator.web_phone",
+    "join_blocking": "coordinator.blocking",
+}
 
 __all__ = [
     "Account",
@@ -109,9 +124,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: a window that asks nothing of the REST API stays small.
-    if name in ("RestClient", "RestLogin"):
-        from agents.rest import client
-
-        return getattr(client, name)
+    if name in _ON_DEMAND:
+        return getattr(importlib.import_module(_ON_DEMAND[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,21 +18,18 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-import structlog
-
 from shared.actor import new_event_loop
 from shared.call import Call, Consultation
 from shared.call_facts import CallFacts
 from shared.conference import Conference, ConferenceService
 from shared.errors import ActionRefused, OutcomeUnknown
+from shared.log import log
 from shared.messages import Call as CallView
 from shared.messages import Registration, Snapshot, Version, Window
 from shared.phone import CallEvent, KeyEvent, Phone, PhoneEvent
 from shared.sound import Levels, Loudness, Recording, Sound
 
 from .node import join
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from shared.actor import new_event_loop
 from shared.config import load_account, load_settings
 from shared.errors import LocalError, SharedlineError
 from shared.log import configure_logging
+
+from .parser import Parser, help_with_table
 
 if TYPE_CHECKING:
     from agents.sip.trace import SipTrace
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sharedline",
         description="Any number of processes share one phone registration.",
         epilog="Without a command: the demo. Try: sharedline demo --script",
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 # -- demo ------------------------------------------------------------------------------------------------
 
 
-def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     demo = commands.add_parser(
         "demo",
         help="see it all on this machine, without an account",
@@ -105,7 +108,7 @@ def _demo(options: argparse.Namespace) -> int:
 # -- simulator -------------------------------------------------------------------------------------------
 
 
-def _add_simulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_simulator(commands: "argparse._SubParsersAction[Parser]") -> None:
     from agents.pbx.options import add_options
 
     simulator = commands.add_parser(
@@ -129,7 +132,7 @@ def _simulator(options: argparse.Namespace) -> int:
 # -- provision -------------------------------------------------------------------------------------------
 
 
-def _add_provision(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_provision(commands: "argparse._SubParsersAction[Parser]") -> None:
     provision = commands.add_parser(
         "provision",
         help="get an account from the service, with a JWT",
@@ -184,7 +187,7 @@ def _provision(options: argparse.Namespace) -> int:
 # -- join ------------------------------------------------------------------------------------------------
 
 
-def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_join(commands: "argparse._SubParsersAction[Parser]") -> None:
     from .verbs import HELP
 
     join = commands.add_parser(
@@ -193,7 +196,7 @@ def _add_join(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         description="Join GROUP and be one of its windows: print what happens, do what the lines of standard "
         "input say.",
         epilog=f"commands on standard input:\n{HELP}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=help_with_table,
     )
     join.add_argument(
         "group", metavar="GROUP", help="processes that join the same name share one registration"
@@ -256,7 +259,8 @@ def _join(options: argparse.Namespace) -> int:
             loudspeaker=options.loudspeaker,
             ringer=options.ringer,
             sip_trace=_sip_trace(options.sip_trace, options.unsafe_raw_sip),
-        )
+        ),
+        is_small=options.no_sound and not options.candidate,
     )
 
 
@@ -277,7 +281,7 @@ def _sip_trace(redacted: Path | None, raw: Path | None) -> "SipTrace | None":
 # -- status ----------------------------------------------------------------------------------------------
 
 
-def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_status(commands: "argparse._SubParsersAction[Parser]") -> None:
     status = commands.add_parser(
         "status",
         help="show who leads a group, its windows and calls",
@@ -297,7 +301,7 @@ def _status(options: argparse.Namespace) -> int:
 # -- bench -----------------------------------------------------------------------------------------------
 
 
-def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_bench(commands: "argparse._SubParsersAction[Parser]") -> None:
     bench = commands.add_parser(
         "bench",
         help="measure this machine, next to bare ZeroMQ",
@@ -331,7 +335,7 @@ def _bench(options: argparse.Namespace) -> int:
 # -- verify ----------------------------------------------------------------------------------------------
 
 
-def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
     verify = commands.add_parser(
         "verify",
         help="judge from what a run left behind whether the promises were kept",
@@ -354,8 +358,8 @@ def _verify(options: argparse.Namespace) -> int:
 # -- inside ----------------------------------------------------------------------------------------------
 
 
-def _run(coroutine: Coroutine[Any, Any, int]) -> int:
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+def _run(coroutine: Coroutine[Any, Any, int], *, is_small: bool = False) -> int:
+    with asyncio.Runner(loop_factory=partial(new_event_loop, is_small=is_small)) as runner:
         return runner.run(coroutine)
 
 

@@ -2,13 +2,13 @@
 
 import os
 import re
-import secrets
 import stat
 import uuid
 from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import ConfigError, GroupError
+from shared.ids import new_id
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sockaddr_un holds 107 bytes; ``/<epoch>.<instance>.actions`` comes behind the directory.
@@ -69,7 +69,7 @@ def load_instance_id(settings: Settings, group: str) -> str:
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A name of its own: what a killed process left may be the same file as ``path`` under another name.
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        fresh = path.with_name(f".{path.name}.{new_id(8)}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(f"{uuid.uuid4()}\n")

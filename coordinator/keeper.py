@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
 import zmq
 
 from agents.bus import Post, Subscriber
-from agents.sip.trace import SipTrace
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.config import Account, Settings
@@ -37,6 +35,7 @@ from shared.election import (
     TryLease,
 )
 from shared.errors import AccountError, GroupError
+from shared.log import log
 from shared.messages import Snapshot
 from shared.trace import Trace
 
@@ -44,8 +43,8 @@ from .lease import Lease, Vacant
 
 if TYPE_CHECKING:
     from agents.real import RealAgent
+    from agents.sip.trace import SipTrace
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _LEADERLESS = (
     "nobody is the phone: this window may not lead, and no process that may is running; "
@@ -81,7 +80,7 @@ class Candidacy:
     follow: Callable[[Holder], None]
     failed: Callable[[Exception], None]
     trace: Trace
-    sip_trace: SipTrace | None = None
+    sip_trace: "SipTrace | None" = None
 
 
 class Keeper:
@@ -100,7 +99,9 @@ class Keeper:
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._complaints: set[str] = set()
-        self._thread = ActorThread(f"phone-{candidacy.instance}", self._main)
+        self._thread = ActorThread(
+            f"phone-{candidacy.instance}", self._main, is_small=not candidacy.is_candidate
+        )
         self._thread.start()
 
     async def close(self) -> None:

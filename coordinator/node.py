@@ -2,22 +2,19 @@
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import zmq
 
 from agents.dummy import DummyAgent
-from agents.media.host import MediaHost
-from agents.sip.trace import SipTrace
 from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
-from shared.log import ensure_logging
+from shared.ids import new_id
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
 from shared.replica import Change
@@ -26,7 +23,12 @@ from shared.trace import Trace
 from .group import load_instance_id, open_group_dir
 from .keeper import Candidacy, Keeper
 from .lease import FileLease
-from .sound import DeviceManager, WindowSound
+
+if TYPE_CHECKING:
+    from agents.media.host import MediaHost
+    from agents.sip.trace import SipTrace
+
+    from .sound import DeviceManager, WindowSound
 
 #: Seconds between the samples of a trace.
 _SAMPLE_EVERY = 1.0
@@ -48,14 +50,14 @@ class Node:
         *,
         name: str,
         candidate: bool,
-        sound: WindowSound | None,
-        sip_trace: SipTrace | None = None,
+        sound: "WindowSound | None",
+        sip_trace: "SipTrace | None" = None,
     ) -> None:
         self._sip_trace = sip_trace
         self._group, self._account, self._settings = group, account, settings
         self._candidate, self._sound = candidate, sound
         self._window = Window(
-            instance=secrets.token_hex(4),
+            instance=new_id(4),
             name=name,
             pid=os.getpid(),
             media=sound is not None,
@@ -87,6 +89,8 @@ class Node:
         )
         self.phone = Phone(self._agent, self._sound)
         if self._sound is not None:
+            from agents.media.host import MediaHost
+
             beat_every = self._settings.presence_time / 4
             self._host = MediaHost(
                 self._context, self._window.instance, self._sound.load, beat_every=beat_every
@@ -207,10 +211,10 @@ async def join(
     microphone: str | None = "default",
     loudspeaker: str = "default",
     ringer: str | None = None,
-    devices: DeviceManager | None = None,
+    devices: "DeviceManager | None" = None,
     settings: Settings | None = None,
     wait: bool = True,
-    sip_trace: SipTrace | None = None,
+    sip_trace: "SipTrace | None" = None,
 ) -> AsyncIterator[Phone]:
     """Join ``group`` for as long as the ``async with`` block lasts, and be one of its windows.
 
@@ -234,19 +238,25 @@ async def join(
         what. RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
         ServiceUnreachable, CertificateUntrusted: With ``wait``: the service cannot be reached.
     """
-    ensure_logging()
     if not isinstance(account, Account):
         account = load_account(account)
     settings = settings or load_settings()
-    if devices is None and microphone is not None:
-        devices = DeviceManager(microphone, loudspeaker, ringer=ringer)
+    sound = None
+    if devices is not None or microphone is not None:
+        from .sound import (
+            DeviceManager,
+            WindowSound,
+        )  # not above: most of what a window without it need not load
+
+        devices = devices or DeviceManager(microphone or "default", loudspeaker, ringer=ringer)
+        sound = WindowSound(account, settings, devices)
     node = Node(
         group,
         account,
         settings,
         name=name or f"window-{os.getpid()}",
-        candidate=devices is not None if candidate is None else candidate,
-        sound=None if devices is None else WindowSound(account, settings, devices),
+        candidate=sound is not None if candidate is None else candidate,
+        sound=sound,
         sip_trace=sip_trace,
     )
     async with node:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from agents.media.base import MediaSession, Sink, Source, StateCallback, ToneCallback
 from agents.media.devices import list_devices, mend_streams, needs_mending
 from agents.media.echo import make_canceller
@@ -31,6 +29,7 @@ from agents.media.specs import check_sink, check_source, open_session, parse_sin
 from agents.media.switch import SwitchSink, SwitchSource
 from shared.config import Account, Settings
 from shared.errors import MediaError
+from shared.log import log
 from shared.messages import CallState, Direction
 from shared.phone import Phone
 from shared.sound import Device, Levels
@@ -38,7 +37,6 @@ from shared.sound import Device, Levels
 if TYPE_CHECKING:
     from agents.media.webrtc import WebRtcSession
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _LOOK_EVERY = 1.0
 

@@ -10,7 +10,6 @@ import msgspec
 
 from agents.web_phone import LonePhone
 from shared.config import Account, Settings, load_settings, read_account
-from shared.log import ensure_logging
 from shared.messages import Problem, RegistrationState
 
 from .group import load_instance_id
@@ -49,7 +48,6 @@ class WebPhone(LonePhone):
         devices: DeviceManager | None = None,
         settings: Settings | None = None,
     ) -> None:
-        ensure_logging()
         account = read_account(sip_info)
         settings = msgspec.structs.replace(settings or load_settings(), auto_answer=auto_answer)
         if devices is None and microphone is not None:

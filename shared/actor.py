@@ -11,9 +11,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-import structlog
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from .log import log
 
 T = TypeVar("T")
 
@@ -75,15 +73,17 @@ async def until_cancelled() -> None:
 
 
 class ActorThread:
-    """Run ``main()`` on a new thread with its own event loop (uvloop where it is installed).
+    """Run ``main()`` on a new thread with its own event loop; ``is_small`` as for :func:`new_event_loop`.
 
     ``main`` runs until :meth:`stop` cancels it, and cleans up by its own ``finally``.
     """
 
-    def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self, name: str, main: Callable[[], Coroutine[Any, Any, None]], *, is_small: bool = False
+    ) -> None:
         self._name, self._main = name, main
         self._finished: Future[None] = Future()
-        self._loop = new_event_loop()
+        self._loop = new_event_loop(is_small=is_small)
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -127,8 +127,15 @@ async def _outcome(task: asyncio.Task[None]) -> None:
     await task
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's event loop where it is installed, else asyncio's."""
+def new_event_loop(*, is_small: bool = False) -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where it is installed, else asyncio's.
+
+    Args:
+        is_small: Return asyncio's, which every process has in memory anyway: uvloop is 2.5 MB more. For what
+            neither carries the phone nor sound: a window shows a state as soon with either.
+    """
+    if is_small:
+        return asyncio.new_event_loop()
     try:
         import uvloop
     except ImportError:

@@ -1,89 +1,86 @@
-"""Structured logging, with redaction as the first processor: what must not be seen never gets past it.
+"""The log: library code says ``from shared.log import log``; a program calls :func:`configure_logging` once.
 
-Library code only calls ``structlog.get_logger()``; a program calls :func:`configure_logging` once, or
-configures structlog in its own way. For one that does neither, :func:`ensure_logging` keeps warnings only.
+Events go to structlog, which is loaded by the first one that is to be shown: most windows never have one, and
+with what it loads besides (``rich``, where that is installed) it would be the largest part of some. A program
+that has loaded structlog itself gets every event, and configures it in its own way.
 """
 
-import logging
-import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
 
-_SECRET_KEY = re.compile(
-    r"pass(word|wd)?$|secret|token|authorization|nonce|response$|key$|pwd$|ufrag", re.IGNORECASE
-)
-_SECRET_TEXT = re.compile(
-    r"(?P<sip>(?:Proxy-)?Authorization:\s*)[^\r\n]+"
-    r"|(?P<param>\b(?:nonce|cnonce|response|password|access_token)[\"']?\s*[=:]\s*)"
-    r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
-    r"|(?P<bearer>\bBearer\s+)[^\s\"',;]+"
-    r"|(?P<ice>a=(?:ice-ufrag|ice-pwd|crypto):)[^\r\n]+",
-    re.IGNORECASE,
-)
-REDACTED = "[redacted]"
+Style = Literal["console", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+
+_LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
 
-def redact_text(text: str) -> str:
-    """Return ``text`` without credentials: digest values, passwords, ICE and SRTP secrets."""
-    return _SECRET_TEXT.sub(lambda match: next(filter(None, match.groups())) + REDACTED, text)
+class Log:
+    """Tells structlog what happened: an event, and its facts as keywords."""
+
+    def __init__(self) -> None:
+        self._style: Style = "console"
+        self._level: Level = "warning"
+        self._stream: TextIO | None = None
+
+    def debug(self, event: str, **facts: object) -> None:
+        """Log what only helps to find a fault."""
+        if self._is_wanted("debug"):
+            self._structlog().debug(event, **facts)
+
+    def info(self, event: str, **facts: object) -> None:
+        """Log what happens in the normal course of things."""
+        if self._is_wanted("info"):
+            self._structlog().info(event, **facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        """Log what should not happen, and was dealt with."""
+        if self._is_wanted("warning"):
+            self._structlog().warning(event, **facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        """Log what somebody has to put right."""
+        self._structlog().error(event, **facts)
+
+    def exception(self, event: str, **facts: object) -> None:
+        """Log an error of ours, with the traceback of the exception that is being handled."""
+        self._structlog().exception(event, **facts)
+
+    def configure(self, style: Style, level: Level, stream: TextIO | None) -> None:
+        """Log events at ``level`` and above to ``stream``, from now on or once there is one."""
+        self._style, self._level, self._stream = style, level, stream
+        if _is_loaded():
+            self._set_up()
+
+    def _is_wanted(self, level: Level) -> bool:
+        return _is_loaded() or _LEVELS.index(level) >= _LEVELS.index(self._level)
+
+    def _structlog(self) -> "structlog.typing.FilteringBoundLogger":
+        import structlog
+
+        if not structlog.is_configured():
+            self._set_up()
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        return logger
+
+    def _set_up(self) -> None:
+        from .log_output import set_up
+
+        set_up(self._style, self._level, self._stream or sys.stderr)
 
 
-def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Structlog processor: hide what is secret by its name or by its text, at any depth."""
-    for key, value in event.items():
-        event[key] = REDACTED if _SECRET_KEY.search(key) else _clean(value)
-    return event
+def _is_loaded() -> bool:
+    return "structlog" in sys.modules
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, bytes):
-        return redact_text(value.decode("utf-8", "replace"))
-    if isinstance(value, dict):
-        return {
-            key: REDACTED if _SECRET_KEY.search(str(key)) else _clean(item) for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return redact_text(str(value))
-
-
-def ensure_logging() -> None:
-    """Log warnings to standard error, if the program has not configured structlog."""
-    if not structlog.is_configured():
-        configure_logging()
+#: The one of this process.
+log = Log()
 
 
 def configure_logging(
-    style: Literal["console", "json"] = "console",
-    level: Literal["debug", "info", "warning", "error"] = "warning",
-    stream: TextIO | None = None,
+    style: Style = "console", level: Level = "warning", stream: TextIO | None = None
 ) -> None:
     """Log events at ``level`` and above to ``stream`` (default: standard error)."""
-    stream = stream if stream is not None else sys.stderr
-    renderer: structlog.typing.Processor
-    if style == "json":
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    structlog.configure(
-        processors=[
-            redact,
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            # Once more, for what the steps above added: a traceback may quote a secret.
-            redact,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
-        cache_logger_on_first_use=False,
-    )
+    log.configure(style, level, stream)

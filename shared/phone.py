@@ -9,10 +9,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol, overload
 
-import structlog
-
 from .call import Call
 from .errors import CallLost, MediaError
+from .log import log
 from .messages import (
     Action,
     Dial,
@@ -35,8 +34,6 @@ from .replica import (
 )
 from .services import Services
 from .sound import Sound
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 CallEvent = Literal["inbound_call", "outbound_call", "call_changed", "call_ended", "quality_changed"]
 KeyEvent = Literal["key_pressed"]

@@ -34,13 +34,11 @@ import threading
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from .clock import boottime
 from .errors import ActionRefused
+from .log import log
 from .messages import Action, Call, Done, Snapshot
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: No trace is longer: at a hundred snapshots a second, some ten minutes.
 MOST_BYTES = 32 * 1024 * 1024

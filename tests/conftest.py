@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import structlog
 
+from shared.log import log
+
 _HERE = Path(__file__).parent
 #: Tests of real processes, sockets and sound: what a busy machine can starve.
 _REAL = (_HERE / "e2e", _HERE / "chaos")
@@ -53,8 +55,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
     """Forget what a test said about the log: it may be written to a stream that ends with that test."""
-    was_configured, before = structlog.is_configured(), structlog.get_config()
+    was_configured, before, ours = structlog.is_configured(), structlog.get_config(), vars(log).copy()
     yield
+    vars(log).update(ours)
     structlog.reset_defaults()
     if was_configured:
         structlog.configure(**before)

@@ -2,12 +2,16 @@
 
 import io
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
-from shared.log import configure_logging, redact_text
+from shared.log import configure_logging, log
+from shared.log_output import redact_text
 
 CANARY = "canary-7f3a"
 SECRETS: list[dict[str, Any]] = [
@@ -91,6 +95,35 @@ def test_what_is_not_secret_stays_readable() -> None:
     assert line["call_id"] == "c1"
     assert (line["number"], line["flag"], line["nothing"]) == (7, True, None)
     assert line["level"] == "info"
+
+
+def test_structlog_is_loaded_by_the_first_event_that_is_to_be_shown() -> None:
+    program = """
+import sys
+from shared.log import configure_logging, log
+
+configure_logging("json", "warning", sys.stdout)
+log.info("quiet")
+print("structlog" in sys.modules)
+log.warning("loud", password="canary")
+print("structlog" in sys.modules)
+log.info("quiet")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    before, shown, after = done.stdout.splitlines()
+    assert (before, after) == ("False", "True")
+    assert (json.loads(shown)["event"], json.loads(shown)["password"]) == ("loud", "[redacted]")
+
+
+def test_who_configured_structlog_gets_every_event_in_its_own_way() -> None:
+    with capture_logs() as events:
+        log.debug("small", number=1)
+        log.info("medium")
+        log.error("large")
+    levels = [(event["event"], event["log_level"]) for event in events]
+    assert levels == [("small", "debug"), ("medium", "info"), ("large", "error")]
 
 
 def test_below_the_level_nothing_is_logged() -> None:

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 
-import structlog
 import zmq
 
 from shared.errors import MessageError
+from shared.log import log
 from shared.messages import FromLeader, Request, ToLeader, decode_from_leader, decode_to_leader, encode
 
 from .socket import DrainedSocket, Frames, open_socket
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A window that has so much unsent has no leader; more would only get old.
 _OUTBOX_LIMIT = 256

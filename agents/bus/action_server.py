@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 
-import structlog
 import zmq
 
 from shared.errors import MessageError
+from shared.log import log
 from shared.messages import FromLeader, ToLeader, decode_to_leader, encode
 
 from .socket import DrainedSocket, Frames, bind, open_socket
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A peer is ROUTER's own id of a connection: opaque, and never chosen by the other side.
 Peer = bytes

@@ -11,12 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
-import structlog
 import zmq
 
 from shared.messages import MAX_FRAME_BYTES
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Frames = Sequence[bytes]
 

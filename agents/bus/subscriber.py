@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
 import zmq
 
 from shared.errors import MessageError
+from shared.log import log
 
 from .socket import DrainedSocket, Frames, open_socket
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 

@@ -9,15 +9,12 @@ import threading
 from types import ModuleType
 from typing import Any, Literal
 
-import structlog
-
 from shared.errors import MediaError
+from shared.log import log
 from shared.sound import Device
 
 from .base import FRAME_SAMPLES, FRAME_SECONDS, RATE_HZ
 from .queues import BLOCKS_PER_FRAME, CaptureQueue, PlaybackQueue
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _BLOCK_SECONDS = FRAME_SECONDS / BLOCKS_PER_FRAME
 _PORTAUDIO_HINT = (

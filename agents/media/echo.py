@@ -6,11 +6,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import structlog
+from shared.log import log
 
 from .base import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _PART_BYTES = FRAME_BYTES // 2  # the module works on 10 ms
 _DELAY_FRAMES = 50

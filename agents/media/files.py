@@ -10,16 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
-
 from shared.errors import MediaError
+from shared.log import log
 
 from .base import FRAME_BYTES, RATE_HZ
 from .loading import load_av
 from .pcm import to_wire
 from .wav import WavFormat, read_format, write_header
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _CHUNK_SECONDS = 0.5
 _FLUSH_FRAMES = 25

@@ -2,17 +2,13 @@
 
 from typing import Protocol
 
-import structlog
-
 from shared.errors import ConfigError
+from shared.log import log
 
 from .analysis import rms_level
 from .base import FRAME_BYTES, SILENCE, Sink, Source
 from .files import NullSink, Silence
 from .pcm import scaled
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
 
 _LOUDEST = 4.0
 #: A recording keeps its place in time over a standstill of at most 5 s; a longer one is cut.

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
-import structlog
 import zmq
 
 from agents.bus import ActionClient
 from shared.actor import ActorThread, Inbox, until_cancelled
 from shared.errors import MediaError, SharedlineError
+from shared.log import log
 from shared.messages import (
     MOST_KEYS,
     ApplyAnswer,
@@ -36,8 +36,6 @@ from shared.messages import (
 
 from . import base
 from .quality import QualityMeter
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 SessionFactory = Callable[[str, base.StateCallback, base.ToneCallback], base.MediaSession]
 """Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`."""

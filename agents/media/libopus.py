@@ -10,12 +10,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import structlog
+from shared.log import log
 
 from .base import FRAME_SAMPLES, RATE_HZ
 from .loading import load_av
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _APPLICATION_VOIP = 2048
 _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC = 4002, 4010, 4012

@@ -14,7 +14,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
 from aioice import Candidate, Connection
 from aioice.stun import TransactionError
 from aiortc import RTCCertificate, RTCIceGatherer, RTCIceTransport
@@ -29,10 +28,9 @@ from aiortc.sdp import candidate_from_sdp, candidate_to_sdp
 from cryptography.hazmat.primitives import hashes
 
 from shared.errors import MediaError
+from shared.log import log
 
 from .sdp import LocalAudio, RemoteAudio
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 STUN_SECONDS = 1
 CONSENT_SECONDS = 5.0

@@ -10,15 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from shared.errors import MediaError
+from shared.log import log
 
 from .base import FRAME_BYTES, FRAME_SECONDS, RATE_HZ
 from .pcm import interleaved, mixed
 from .wav import write_header
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: Ten seconds of both sides may wait for the disk: 2 MB.
 _MAX_WAITING_FRAMES = 500

@@ -5,15 +5,12 @@ import functools
 import math
 import threading
 
-import structlog
-
 from shared.clock import monotonic
 from shared.errors import MediaError
+from shared.log import log
 
 from .base import FRAME_BYTES, FRAME_SECONDS, RATE_HZ, Sink, SinkFactory, Source, SourceFactory
 from .pcm import to_wire
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 RING_HZ = (440.0, 480.0)
 _RING_SECONDS, _CADENCE_SECONDS = 2, 6

@@ -22,9 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from shared.errors import ConfigError, MediaError
+from shared.log import log
 
 from .base import Sink, SinkFactory, Source, SourceFactory, StateCallback, ToneCallback
 from .files import NullSink, Silence, ToneSource, WavSink, WavSource
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from .options import OpusOptions
     from .webrtc import WebRtcSession
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 SOUNDS = Path(__file__).parent / "sounds"
 GREETING = SOUNDS / "greeting.wav"

@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import structlog
-
 from shared.clock import monotonic, wall
 from shared.errors import MediaError, SipError
+from shared.log import log
 
 from . import sdp
 from .base import FRAME_SECONDS, MediaState, Sink, Source, StateCallback, ToneCallback
@@ -25,8 +24,6 @@ from .quality import Counts
 from .rtcp import Reports, goodbye
 from .rtp import RtpPacket
 from .streams import ReceiveStream, SendStream
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 CONNECT_SECONDS = 15.0
 DEAD_AFTER_SECONDS = 15.0

@@ -13,16 +13,15 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
-import structlog
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from .settings import SimulatorSettings
+from shared.log import log
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from .settings import SimulatorSettings
 
 _CLOSE_TIME = 1.0
 _UNREAD_BYTES = 32_768  # above it, frames wait with their owner

@@ -12,7 +12,6 @@ import secrets
 from typing import Protocol, TypeVar, get_args
 
 import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,14 +22,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import ActionRefused, ConfigError, SharedlineError
 from shared.files import write_private
+from shared.log import log
 
 from .fault_orders import AnyOrder, FaultView, Restart, read_order
 from .settings import SimulatorSettings
 from .views import BindingView, CallView, ControlFile, FlowView, RobotCall, RobotState, RobotView
 from .web import BadBody, HttpPort, read_body
 from .web import json_answer as _json
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 T = TypeVar("T")
 

@@ -9,14 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from shared.errors import ConfigError
 from shared.files import write_private
+from shared.log import log
 
 from .accounts import NumberPlan, Subscriber, new_identity
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _MOST = 200  # of one extension; the oldest one makes room
 

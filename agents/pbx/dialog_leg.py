@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from agents.sip import events as sip
 from agents.sip.sessions import Sessions
 from shared.errors import ActionRefused
+from shared.log import log
 
 from .dialect import refer_report
 from .sounding import SoundingLeg
@@ -15,7 +14,6 @@ from .sounding import SoundingLeg
 if TYPE_CHECKING:
     from .phones import Phone
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _GONE = frozenset({404, 481})
 

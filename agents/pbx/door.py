@@ -17,15 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import structlog
-
 from shared.clock import monotonic
 
 from .connection import Connection
 from .listening import listen
 from .settings import SimulatorSettings
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _AT_ONCE = 64
 _BACKLOG = 1024

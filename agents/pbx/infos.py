@@ -10,17 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from shared.errors import MediaError
+from shared.log import log
 
 from .accounts import canonical
 
 if TYPE_CHECKING:
     from .calls import Call
     from .phone_leg import PhoneLeg
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class _Asked(msgspec.Struct, frozen=True):

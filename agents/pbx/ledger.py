@@ -56,12 +56,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from shared.clock import boottime, wall
 from shared.errors import ConfigError
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from shared.log import log
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import structlog
 
 from shared.actor import new_event_loop
 from shared.errors import ConfigError, SharedlineError
-from shared.log import configure_logging
+from shared.log import configure_logging, log
 
 from .config import read_config
 from .options import Options, add_options, read_options
@@ -26,7 +25,6 @@ try:
 except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A call makes some thousand objects; Python would look for garbage after every 700.
 _OBJECTS_MADE = 10_000

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from agents.sip.ringcentral import AgentMessage, Command
+from shared.log import log
 
 from .replies import MENU, read_reply, spoken
 from .robots import SOUNDS, Robot
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from .phone_leg import PhoneLeg
     from .phones import Phone
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 VOICEMAIL, DECLINED = (SOUNDS / f"{name}.wav" for name in ("voicemail", "declined"))
 

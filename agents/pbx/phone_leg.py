@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from agents.sip import events as sip
 from agents.sip.message import make_response
 from agents.sip.reason import make_reason
 from agents.sip.ringcentral import Command
 from shared.errors import SipError
+from shared.log import log
 
 from .dialect import Caller, CallName
 from .dialog_leg import DialogLeg
@@ -20,7 +19,6 @@ from .views import LegView
 if TYPE_CHECKING:
     from .phones import Phone
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 FLOW_FAILED = 430
 """What a call is told about a phone that rang and lost its connection (RFC 5626 §11)."""

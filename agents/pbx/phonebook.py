@@ -8,17 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from agents.sip.dialog import Endpoint
+from shared.log import log
 
 from .accounts import NumberPlan
 from .pace import Cancel, Pace
 from .phone_leg import PhoneLeg
 from .phones import Exchange, Phone
 from .registrar import Binding, Registrar
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _TICK_AT_LEAST = 3600.0
 _TIMER_PAUSE = 0.02

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import structlog
-
 from agents.sip import events as sip
 from agents.sip.address import NameAddr, Uri
 from agents.sip.dialog import Endpoint
@@ -22,6 +20,7 @@ from agents.sip.ringcentral import AGENT_CONTENT_TYPE, AgentMessage, Command
 from agents.sip.sessions import METHODS, Sessions
 from agents.sip.transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
 from shared.errors import SipError
+from shared.log import log
 
 from .accounts import NumberPlan, Subscriber
 from .dialect import Caller, CallName, agent_message, has_to_tag, invitation
@@ -31,8 +30,6 @@ from .media.board import Board
 from .phone_leg import PhoneLeg
 from .registrar import Binding
 from .settings import SimulatorSettings
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: The SDKs match answers by number alone, so ours must never meet theirs.
 FIRST_CSEQ = 218_000_000

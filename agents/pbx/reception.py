@@ -5,19 +5,16 @@ Nothing but REGISTER is for strangers.
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from agents.sip.message import Message, Request, make_response
 from agents.sip.refusal import refuse
 from shared.errors import SharedlineError, SipError
+from shared.log import log
 
 from . import registrar as registration
 from .dialect import has_to_tag
 
 if TYPE_CHECKING:
     from .service import Simulator
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Reception:

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+from shared.log import log
 
 _WINDOW = 1.0
 _ONE_BY_ONE = 5

@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from agents.media.wav import WavFormat, read_format, write_header
 from shared.files import write_private
+from shared.log import log
 
 from .robots import SOUNDS
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 MENU = SOUNDS / "menu.wav"
 _PHRASES = SOUNDS / "replies"

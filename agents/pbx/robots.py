@@ -10,9 +10,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
-
 from shared.errors import ActionRefused, SharedlineError
+from shared.log import log
 
 from .ears import Head
 from .ledger import Ledger
@@ -26,7 +25,6 @@ from .views import LegView, RobotState, RobotView
 if TYPE_CHECKING:
     from agents.media.base import MediaState
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 SOUNDS = Path(__file__).parents[1] / "media" / "sounds"
 _ORDER: tuple[RobotState, ...] = ("calling", "ringing", "answered", "ended")

@@ -9,20 +9,17 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from agents.sip.message import Message, parse
 from agents.sip.refusal import refuse
 from shared.clock import monotonic
 from shared.errors import SipError
+from shared.log import log
 
 from .connection import Connection, House
 from .door import Door
 from .flow import Flow
 from .refusals import Refusals
 from .settings import SimulatorSettings
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _KEEPALIVE = "\r\n\r\n"
 

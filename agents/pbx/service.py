@@ -16,9 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
 from agents.media.loading import preload
+from shared.log import log
 
 from .accounts import NumberPlan, account_path, make_subscribers, prepare, write_accounts
 from .authority import server_context
@@ -51,8 +50,6 @@ from .transfers import Transfers
 if TYPE_CHECKING:
     from .control import ControlServer
     from .rest.server import RestServer
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Simulator:

@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from agents.media.loading import preload
 from shared.errors import MediaError, SharedlineError, SipError
+from shared.log import log
 
 from .media.board import Board
 from .reoffers import answer_for, fragment
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from .settings import SimulatorSettings
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Then = Callable[[int, str], None]
 

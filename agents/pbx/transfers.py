@@ -12,12 +12,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from agents.sip.message import Request
 from agents.sip.refer import ReferTo
 from agents.sip.statuses import REASONS
 from shared.errors import CallFailed, SharedlineError, SipError
+from shared.log import log
 
 from .calls import Call
 from .dialect import CallName
@@ -30,8 +29,6 @@ from .standin import StandIn
 
 if TYPE_CHECKING:
     from .service import Simulator
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 def verdict(request: Request, *, has_far_end: bool, is_busy: bool) -> int:

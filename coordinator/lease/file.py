@@ -16,7 +16,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import struct
 import threading
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import msgspec
 
 from shared.election import Endpoints, Holder
 from shared.errors import GroupError
+from shared.ids import new_id
 
 from .base import Vacant
 from .grip import Grip
@@ -84,7 +84,7 @@ class FileLease:
         """
         if os.path.exists(self._path(epoch)):
             return False  # the usual end of a race, told without making a file
-        private = self._directory / f"candidate.{os.getpid()}.{secrets.token_hex(4)}"
+        private = self._directory / f"candidate.{os.getpid()}.{new_id(4)}"
         fds: list[int] = []
         try:
             fds.append(os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -15,6 +15,7 @@ from shared.clock import boottime
 from shared.errors import OutcomeUnknown
 from shared.messages import Hold, Quality
 
+from .imports import imported, spared
 from .stage import GROUP, Stage, assert_polite, epoch_is, events, stage
 
 
@@ -255,6 +256,24 @@ def test_a_window_without_sound_does_not_lead_but_says_so_and_waits_for_one_that
             await shy.wait_for(epoch_is(2))
             await shy.wait_for(lambda line: line["event"] == "current")
             assert_polite(shy)
+
+    asyncio.run(main())
+
+
+def test_a_window_without_sound_loads_nothing_that_only_the_phone_or_sound_needs() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            await it.join("leader", "heir")
+            env = it.env | {"PYTHONPROFILEIMPORTTIME": "1"}
+            window = await it.supervisor.start_window(GROUP, str(it.account), "small", "--no-sound", **env)
+            await it.control.call("101")
+            await window.wait_for(lambda line: line["event"] == "inbound_call")
+            assert (await window.do("decline"))["event"] == "done"
+            window.tell("quit")
+            assert await window.ended() == 0
+            loaded = imported(window.errors)
+            assert {"asyncio", "coordinator.node", "msgspec", "zmq"} <= loaded
+            assert spared(loaded) == set()
 
     asyncio.run(main())
 

@@ -8,13 +8,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 from agents.media.base import FRAME_SECONDS
+from shared.log import log
 
 from .voices import Listener
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _MOST_BEHIND = 10
 

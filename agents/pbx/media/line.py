@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
-
 from agents.media import sdp
 from agents.media.base import MediaState
 from agents.media.link import Link, open_link
@@ -26,8 +24,6 @@ from .board import Board
 from .mixing import mix
 from .outbound import Outbound
 from .voices import Voice
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _CONNECT_SECONDS = 15.0
 _EARLY_SECONDS = 900.0  # a phone that is told before the answer may not listen before it

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from agents.media.base import FRAME_SECONDS
 from agents.media.files import WavSink
+from shared.log import log
 
 from .board import Board
 from .mixing import mix
 from .room import Room
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class BoundedSink:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.log import log
 
 from ..accounts import Subscriber
 from ..fault_orders import RestAnswer
@@ -31,8 +32,6 @@ from .office import Office
 from .reading import read
 from .tokens import JWT_GRANT, Grant, Tokens
 from .trouble import trouble
-
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 Answer = Callable[[Subscriber, Request], Awaitable[Any]]
 

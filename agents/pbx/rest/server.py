@@ -3,9 +3,8 @@
 import secrets
 from typing import TYPE_CHECKING
 
-import structlog
-
 from shared.clock import wall
+from shared.log import log
 
 from ..web import HttpPort
 from .api import make_app
@@ -18,7 +17,6 @@ from .tokens import Tokens
 if TYPE_CHECKING:
     from ..service import Simulator
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 _MOST_CONNECTIONS = 500
 

@@ -1,0 +1,9 @@
+"""Names that nobody can guess and nobody makes twice."""
+
+import os
+
+
+def new_id(size_bytes: int) -> str:
+    """Return so many random bytes in hexadecimal digits."""
+    # As secrets.token_hex does; but that module loads OpenSSL's digests, half a megabyte in each window.
+    return os.urandom(size_bytes).hex()
