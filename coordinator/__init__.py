@@ -9,18 +9,19 @@ them leads, and is the real phone; when it dies, by any cause, another takes ove
 """
 
 import importlib
-from pathlib import Path
+from os.path import abspath, dirname
 from typing import TYPE_CHECKING, Any
 
 import agents
 import shared
 
 # Both names are common: a foreign package that is found first would fail somewhere deep inside.
+_home = dirname(dirname(abspath(__file__)))
 for _package in (agents, shared):
-    if Path(_package.__path__[0]).parent != Path(__file__).parent.parent:
+    if dirname(abspath(_package.__path__[0])) != _home:
         raise ImportError(
             f"the package {_package.__name__!r} was found in {_package.__path__[0]}, but sharedline's own "
-            f"is in {Path(__file__).parent.parent}; rename or uninstall the other one"
+            f"is in {_home}; rename or uninstall the other one"
         )
 
 from shared.call import Call, Consultation  # noqa: E402 - after the check above

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.actor import new_event_loop
@@ -20,9 +19,11 @@ from shared.config import load_account, load_settings
 from shared.errors import LocalError, SharedlineError
 from shared.log import configure_logging
 
-from .parser import Parser, help_with_table
+from .parser import Parser, help_with_table, path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agents.sip.trace import SipTrace
 
 Command = Callable[[argparse.Namespace], int]
@@ -94,7 +95,7 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="tell the story unattended, a line an event; exit 0 only if every step was observed "
         "(the default without a terminal)",
     )
-    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep ledger, recordings and accounts in DIR")
+    demo.add_argument("--keep", type=path, metavar="DIR", help="keep ledger, recordings and accounts in DIR")
     demo.set_defaults(command=_demo)
 
 
@@ -143,7 +144,7 @@ def _add_provision(commands: "argparse._SubParsersAction[Parser]") -> None:
     provision.add_argument(
         "--account",
         required=True,
-        type=Path,
+        type=path,
         metavar="FILE",
         help="where to save it, mode 0600; keyring:NAME for the system's keyring",
     )
@@ -155,11 +156,11 @@ def _add_provision(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     provision.add_argument("--client-id", metavar="ID", help="default: $SHAREDLINE_CLIENT_ID")
     provision.add_argument(
-        "--client-secret-file", type=Path, metavar="FILE", help="default: $SHAREDLINE_CLIENT_SECRET"
+        "--client-secret-file", type=path, metavar="FILE", help="default: $SHAREDLINE_CLIENT_SECRET"
     )
-    provision.add_argument("--jwt-file", type=Path, metavar="FILE", help="default: $SHAREDLINE_JWT")
+    provision.add_argument("--jwt-file", type=path, metavar="FILE", help="default: $SHAREDLINE_JWT")
     provision.add_argument(
-        "--ca-file", type=Path, metavar="FILE", help="the only authority to trust, if it is not a public one"
+        "--ca-file", type=path, metavar="FILE", help="the only authority to trust, if it is not a public one"
     )
     provision.set_defaults(command=_provision)
 
@@ -201,7 +202,7 @@ def _add_join(commands: "argparse._SubParsersAction[Parser]") -> None:
     join.add_argument(
         "group", metavar="GROUP", help="processes that join the same name share one registration"
     )
-    join.add_argument("--account", required=True, type=Path, metavar="FILE", help="sipInfo as JSON")
+    join.add_argument("--account", required=True, metavar="FILE", help="sipInfo as JSON")
     join.add_argument("--name", default="", help="what other windows call this one")
     join.add_argument("--microphone", default="default", metavar="SOURCE", help=_SOUND_HELP)
     join.add_argument(
@@ -231,13 +232,13 @@ def _add_join(commands: "argparse._SubParsersAction[Parser]") -> None:
     join.add_argument("--json", action="store_true", help="print one JSON object a line")
     join.add_argument(
         "--sip-trace",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="while it leads, write each SIP message into FILE, without secrets and whole numbers",
     )
     join.add_argument(
         "--unsafe-raw-sip",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the same as it is, with all secrets: whoever reads FILE can pose as this phone",
     )
@@ -264,7 +265,7 @@ def _join(options: argparse.Namespace) -> int:
     )
 
 
-def _sip_trace(redacted: Path | None, raw: Path | None) -> "SipTrace | None":
+def _sip_trace(redacted: "Path | None", raw: "Path | None") -> "SipTrace | None":
     if redacted is None and raw is None:
         return None
     from agents.sip.trace import SipTrace
@@ -343,7 +344,7 @@ def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
         "and say of each promise, P1 to P7, whether it was kept. Exit status 1: one was broken, or none "
         "could be decided.",
     )
-    verify.add_argument("directory", metavar="DIR", type=Path)
+    verify.add_argument("directory", metavar="DIR", type=path)
     verify.set_defaults(command=_verify)
 
 

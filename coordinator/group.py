@@ -4,9 +4,8 @@ import os
 import re
 import stat
 import uuid
-from pathlib import Path
 
-from shared.config import Settings
+from shared.config import Directory, Settings
 from shared.errors import ConfigError, GroupError
 from shared.ids import new_id
 
@@ -15,7 +14,7 @@ _GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_DIR = 107 - len("/9999.0123abcd.actions")
 
 
-def open_group_dir(settings: Settings, group: str) -> Path:
+def open_group_dir(settings: Settings, group: str) -> str:
     """Return the group's directory, made 0700 if it was not there.
 
     Only its owner can enter it, so only the owner's processes can reach the sockets and locks in it.
@@ -28,15 +27,15 @@ def open_group_dir(settings: Settings, group: str) -> Path:
         raise ConfigError(
             f"{group!r} is no group name: use up to 64 letters, digits, dots, dashes, underscores"
         )
-    directory = settings.runtime_dir / group
+    directory = os.path.join(settings.runtime_dir, group)
     if len(os.fsencode(directory)) > _LONGEST_DIR:
         raise GroupError(
             f"the path {directory} is too long for a socket ({_LONGEST_DIR} bytes at most); "
             "use a shorter group name or set SHAREDLINE_RUNTIME_DIR"
         )
     try:
-        settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        os.makedirs(settings.runtime_dir, mode=0o700, exist_ok=True)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
     except OSError as exc:
         raise GroupError(f"cannot make {directory}: {exc.strerror}; set SHAREDLINE_RUNTIME_DIR") from exc
     _check_private(settings.runtime_dir, group)
@@ -44,8 +43,8 @@ def open_group_dir(settings: Settings, group: str) -> Path:
     return directory
 
 
-def _check_private(directory: Path, group: str) -> None:
-    info = directory.lstat()
+def _check_private(directory: Directory, group: str) -> None:
+    info = os.lstat(directory)
     if not stat.S_ISDIR(info.st_mode):
         raise GroupError(f"{directory} is no directory; remove it or set SHAREDLINE_RUNTIME_DIR")
     if info.st_uid != os.getuid():
@@ -65,11 +64,11 @@ def load_instance_id(settings: Settings, group: str) -> str:
     Raises:
         GroupError: If it can be neither read nor written.
     """
-    path = settings.state_dir / f"{group}.instance"
+    path = os.path.join(settings.state_dir, f"{group}.instance")
     try:
-        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
         # A name of its own: what a killed process left may be the same file as ``path`` under another name.
-        fresh = path.with_name(f".{path.name}.{new_id(8)}")
+        fresh = os.path.join(settings.state_dir, f".{group}.instance.{new_id(8)}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(f"{uuid.uuid4()}\n")
@@ -78,8 +77,9 @@ def load_instance_id(settings: Settings, group: str) -> str:
         except FileExistsError:
             pass
         finally:
-            fresh.unlink()
-        return str(uuid.UUID(path.read_text().strip()))
+            os.unlink(fresh)
+        with open(path) as file:
+            return str(uuid.UUID(file.read().strip()))
     except OSError as exc:
         raise GroupError(
             f"cannot keep the instance id in {path}: {exc.strerror}; set SHAREDLINE_STATE_DIR"

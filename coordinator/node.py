@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import zmq
@@ -205,7 +204,7 @@ def raise_for(registration: Registration) -> None:
 async def join(
     group: str,
     *,
-    account: Account | str | Path,
+    account: Account | str | os.PathLike[str],
     name: str = "",
     candidate: bool | None = None,
     microphone: str | None = "default",

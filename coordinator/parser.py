@@ -2,7 +2,10 @@
 
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +29,14 @@ def help_with_table(prog: str) -> argparse.HelpFormatter:
 
 def _columns() -> int:
     try:
-        return int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+        wanted = int(os.environ.get("COLUMNS", "0"))
+        return wanted if wanted > 0 else os.get_terminal_size().columns or 80
     except (ValueError, OSError):
         return 80
+
+
+def path(text: str) -> "Path":
+    """Return what an option names, for ``type=path``: only who has such an option loads pathlib."""
+    from pathlib import Path
+
+    return Path(text)

@@ -8,8 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -18,14 +17,20 @@ from .keyring import keyring_name, load_from_keyring
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
+# No Path: pathlib, and what it loads in its turn, would be half a MiB of each window.
+if TYPE_CHECKING:
+    Directory = str | os.PathLike[str]
+else:
+    Directory = str  # what msgspec reads
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a process of a group behaves. Times are seconds."""
 
-    runtime_dir: Path
+    runtime_dir: Directory
     """Parent of each group's private directory: leases and sockets. Lost at reboot, on purpose."""
 
-    state_dir: Path
+    state_dir: Directory
     """Parent of what must outlive a reboot: the instance id of each group."""
 
     heartbeat: Seconds = 0.1
@@ -61,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     echo_cancellation: bool = False
     """Whether to take the loudspeaker's sound out of the microphone's; needs the extra ``aec`` (livekit)."""
 
-    trace_dir: Path | None = None
+    trace_dir: Directory | None = None
     """Where each process writes what it saw and asked, for ``coordinator verify``; None: nowhere."""
 
 
@@ -77,43 +82,44 @@ def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> 
     for name in Settings.__struct_fields__:
         if (text := environ.get(f"SHAREDLINE_{name.upper()}")) is not None:
             values[name] = text
-    values |= {name: value for name, value in overrides.items() if value is not None}
+    for name, value in overrides.items():
+        if value is not None:
+            values[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
+        return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as exc:
         raise ConfigError(f"bad setting: {exc}; look at {path} and the SHAREDLINE_* variables") from exc
 
 
-def _to_path(_kind: type, value: Any) -> Path:
-    return Path(value)  # the only type of Settings that msgspec does not know
-
-
 def _default_dirs(environ: Mapping[str, str]) -> dict[str, Any]:
-    home = Path(environ.get("HOME") or Path.home())
     runtime = environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        runtime_dir = Path(runtime) / "sharedline"
+    if runtime and os.path.isdir(runtime):
+        runtime_dir = os.path.join(runtime, "sharedline")
     else:
-        runtime_dir = Path(environ.get("TMPDIR") or "/tmp") / f"sharedline-{os.getuid()}"  # noqa: S108 - 0700
-    state = environ.get("XDG_STATE_HOME")
-    state_dir = (Path(state) if state else home / ".local" / "state") / "sharedline"
-    return {"runtime_dir": runtime_dir, "state_dir": state_dir}
+        runtime_dir = os.path.join(environ.get("TMPDIR") or "/tmp", f"sharedline-{os.getuid()}")  # noqa: S108 - 0700
+    state = environ.get("XDG_STATE_HOME") or os.path.join(_home(environ), ".local", "state")
+    return {"runtime_dir": runtime_dir, "state_dir": os.path.join(state, "sharedline")}
 
 
-def _config_file(environ: Mapping[str, str]) -> Path:
+def _config_file(environ: Mapping[str, str]) -> str:
     if named := environ.get("SHAREDLINE_CONFIG"):
-        return Path(named)
-    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
-    return Path(base) / "sharedline" / "config.toml"
+        return named
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
+    return os.path.join(base, "sharedline", "config.toml")
 
 
-def _read_toml(path: Path, *, must_exist: bool) -> dict[str, Any]:
-    if not must_exist and not path.exists():
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")
+
+
+def _read_toml(path: str, *, must_exist: bool) -> dict[str, Any]:
+    if not must_exist and not os.path.exists(path):
         return {}
     import tomllib  # few have such a file, and every window is small
 
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with open(path, "rb") as file:
+            return tomllib.load(file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"cannot read the settings in {path}: {exc}") from exc
 
@@ -133,7 +139,7 @@ class Account:
     password: str = field(repr=False)
     outbound_proxy_backup: str | None = None
     stun_servers: tuple[str, ...] = ()
-    ca_file: Path | None = None
+    ca_file: str | os.PathLike[str] | None = None
     device_id: str | None = None
     """What the service's REST API calls this phone, if that is known."""
 
@@ -160,7 +166,7 @@ _PASSWORD = re.compile(r"[^\r\n\0]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
-def load_account(path: str | Path) -> Account:
+def load_account(path: str | os.PathLike[str]) -> Account:
     """Read an account from a sipInfo JSON file, or with ``keyring:NAME`` from the system's keyring.
 
     Accepts the object itself or the whole answer of ``sip-provision`` (the first of ``sipInfo``).
@@ -169,16 +175,16 @@ def load_account(path: str | Path) -> Account:
     Raises:
         AccountError: If the file is unreadable, no JSON, or lacks a field; the text says which.
     """
-    path = Path(path)
+    path = os.fspath(path)
     where = f"the account file {path}"
     try:
         content = _content(path)
     except OSError as exc:
         raise AccountError(f"cannot read {where}: {exc.strerror}") from exc
-    return _from_json(content, where, path.parent)
+    return _from_json(content, where, os.path.dirname(path))
 
 
-def read_account(sip_info: Account | Mapping[str, Any] | str | Path) -> Account:
+def read_account(sip_info: Account | Mapping[str, Any] | str | os.PathLike[str]) -> Account:
     """Return the account in ``sip_info``: one already, a mapping, JSON text, or the path of a file.
 
     Mapping and text may be the sipInfo object or the whole answer of ``sip-provision``. ``caFile`` is
@@ -191,15 +197,15 @@ def read_account(sip_info: Account | Mapping[str, Any] | str | Path) -> Account:
         case Account():
             return sip_info
         case Mapping():
-            return _from_object(dict(sip_info), "sip_info", Path())
+            return _from_object(dict(sip_info), "sip_info", "")
         case str() if sip_info.lstrip().startswith(("{", "[")):
-            return _from_json(sip_info, "sip_info", Path())
-        case str() | Path():
+            return _from_json(sip_info, "sip_info", "")
+        case str() | os.PathLike():
             return load_account(sip_info)
     raise AccountError(f"sip_info is a {type(sip_info).__name__}; expected JSON text, a mapping or a path")
 
 
-def _from_json(text: str | bytes, where: str, base: Path) -> Account:
+def _from_json(text: str | bytes, where: str, base: str) -> Account:
     try:
         raw = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -207,7 +213,7 @@ def _from_json(text: str | bytes, where: str, base: Path) -> Account:
     return _from_object(raw, where, base)
 
 
-def _from_object(raw: object, where: str, base: Path) -> Account:
+def _from_object(raw: object, where: str, base: str) -> Account:
     if isinstance(raw, dict) and isinstance(raw.get("sipInfo"), list) and raw["sipInfo"]:
         raw = raw["sipInfo"][0]
     try:
@@ -217,12 +223,14 @@ def _from_object(raw: object, where: str, base: Path) -> Account:
     return _checked(info, where, base)
 
 
-def _content(path: Path) -> bytes | str:
-    name = keyring_name(path)
-    return path.read_bytes() if name is None else load_from_keyring(name)
+def _content(path: str) -> bytes | str:
+    if (name := keyring_name(path)) is not None:
+        return load_from_keyring(name)
+    with open(path, "rb") as file:
+        return file.read()
 
 
-def _checked(info: _SipInfo, where: str, base: Path) -> Account:
+def _checked(info: _SipInfo, where: str, base: str) -> Account:
     for name in ("authorization_id", "domain", "outbound_proxy", "username", "password"):
         if not getattr(info, name).strip():
             raise AccountError(f"{where} is incomplete: {_SPELLED[name]} is empty")
@@ -248,6 +256,6 @@ def _checked(info: _SipInfo, where: str, base: Path) -> Account:
         password=info.password,
         outbound_proxy_backup=info.outbound_proxy_backup or None,
         stun_servers=info.stun_servers or (),
-        ca_file=base / info.ca_file if info.ca_file else None,
+        ca_file=os.path.join(base, info.ca_file) if info.ca_file else None,
         device_id=info.device_id,
     )

@@ -3,7 +3,7 @@
 Such an account is named ``keyring:NAME`` wherever an account file could be.
 """
 
-from pathlib import Path
+import os
 from types import ModuleType
 
 from .errors import AccountError
@@ -12,9 +12,9 @@ _PREFIX = "keyring:"
 _SERVICE = "sharedline"
 
 
-def keyring_name(account: str | Path) -> str | None:
+def keyring_name(account: str | os.PathLike[str]) -> str | None:
     """Return NAME of ``keyring:NAME``; None for a file."""
-    text = str(account)
+    text = os.fspath(account)
     return text.removeprefix(_PREFIX) if text.startswith(_PREFIX) else None
 
 

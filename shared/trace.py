@@ -31,14 +31,18 @@ ledger), ``event`` and ``instance``:
 import asyncio
 import os
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .clock import boottime
+from .config import Directory
 from .errors import ActionRefused
 from .log import log
 from .messages import Action, Call, Done, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: No trace is longer: at a hundred snapshots a second, some ten minutes.
 MOST_BYTES = 32 * 1024 * 1024
@@ -86,15 +90,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Trace:
     """Writes one process' trace into ``directory``; None: writes nothing. Any thread may call it."""
 
-    def __init__(self, directory: Path | None, instance: str, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, directory: Directory | None, instance: str, *, most_bytes: int = MOST_BYTES) -> None:
         self._instance, self._room = instance, most_bytes
         self._encode = msgspec.json.Encoder().encode
         self._fd: int | None = None
         if directory is not None:
             try:
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.makedirs(directory, mode=0o700, exist_ok=True)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._fd = os.open(directory / f"{instance}{SUFFIX}", flags, 0o600)
+                self._fd = os.open(os.path.join(directory, f"{instance}{SUFFIX}"), flags, 0o600)
             except OSError as exc:
                 log.warning("trace.ended", error=str(exc))
 
@@ -181,7 +185,7 @@ class Trace:
             os.close(fd)
 
 
-def read_trace(path: Path) -> list[Line]:
+def read_trace(path: "Path") -> list[Line]:
     """Return the lines of a trace. A last one that was torn by the end of its process is left out.
 
     Raises:
@@ -204,7 +208,8 @@ def _seen(call: Call) -> SeenCall:
 
 def _memory_kb() -> int:
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[1])
     except OSError:  # not Linux
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024

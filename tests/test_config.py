@@ -43,7 +43,7 @@ def test_a_sip_info_is_an_account(tmp_path: Path) -> None:
     assert account.authorization_id == "800000000101"
     assert account.outbound_proxy_backup == "127.0.0.1:8084"
     assert account.stun_servers == ("stun.test:19302",)
-    assert account.ca_file == tmp_path / "ca.pem"
+    assert account.ca_file == str(tmp_path / "ca.pem")
 
 
 def test_the_whole_answer_of_sip_provision_is_an_account_too(tmp_path: Path) -> None:
@@ -145,13 +145,13 @@ def environ(tmp_path: Path, **variables: str) -> dict[str, str]:
 
 def test_defaults_are_private_places_of_the_user(tmp_path: Path) -> None:
     settings = load_settings(environ(tmp_path))
-    assert settings.runtime_dir == tmp_path / "sharedline"
-    assert settings.state_dir == tmp_path / ".local" / "state" / "sharedline"
+    assert settings.runtime_dir == str(tmp_path / "sharedline")
+    assert settings.state_dir == str(tmp_path / ".local" / "state" / "sharedline")
 
 
 def test_without_a_runtime_directory_the_temporary_one_is_used_with_the_users_number(tmp_path: Path) -> None:
     settings = load_settings({"HOME": str(tmp_path)})
-    assert settings.runtime_dir.name == f"sharedline-{os.getuid()}"
+    assert Path(settings.runtime_dir).name == f"sharedline-{os.getuid()}"
 
 
 def test_the_environment_wins_over_the_file_and_the_caller_over_both(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_environment_wins_over_the_file_and_the_caller_over_both(tmp_path: P
     )
     settings = load_settings(variables, lease_time=2.0)
     assert (settings.heartbeat, settings.stale_after, settings.lease_time) == (0.2, 0.8, 2.0)
-    assert settings.state_dir == Path("/elsewhere")
+    assert settings.state_dir == "/elsewhere"
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,13 @@ def complaint(settings: Settings, group: str = "front") -> str:
 def test_a_group_has_a_directory_that_only_its_owner_can_enter(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
-        directory = open_group_dir(places(tmp_path), "front")
+        directory = Path(open_group_dir(places(tmp_path), "front"))
     finally:
         os.umask(old)
     assert directory == tmp_path / "run" / "front"
     for path in (directory, directory.parent):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert open_group_dir(places(tmp_path), "front") == directory
+    assert open_group_dir(places(tmp_path), "front") == str(directory)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../up", "-x", "a b", "ä", "a\n", "x" * 65, "a\0b"])
@@ -51,7 +51,7 @@ def test_a_name_that_could_leave_the_directory_or_its_line_is_refused(tmp_path: 
 @pytest.mark.parametrize("name", ["front-desk", "a", "A.b_c-9", "x" * 64])
 def test_a_name_of_letters_digits_dots_dashes_and_underscores_is_a_group(tmp_path: Path, name: str) -> None:
     root = Path("/tmp") / f"t{os.getpid()}"  # short
-    open_group_dir(Settings(runtime_dir=root, state_dir=tmp_path), name).rmdir()
+    Path(open_group_dir(Settings(runtime_dir=root, state_dir=tmp_path), name)).rmdir()
     root.rmdir()
 
 
@@ -98,7 +98,7 @@ def test_the_longest_path_that_is_allowed_still_fits_a_socket(tmp_path: Path) ->
 
     root = Path("/tmp") / f"g{os.getpid()}"
     settings = Settings(runtime_dir=root / ("r" * (85 - len(str(root)) - 1 - 6)), state_dir=tmp_path)
-    directory = open_group_dir(settings, "front")
+    directory = Path(open_group_dir(settings, "front"))
     longest = max(FileLease(directory, "0123abcd").endpoints(9_999), key=len).removeprefix("ipc://")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(longest)

@@ -72,7 +72,7 @@ def test_account_files_are_private_and_loadable_and_kept_by_the_next_run(tmp_pat
     assert (tmp_path / "101.json").stat().st_mode & 0o777 == 0o600
     assert account.username == "16505550100*101"
     assert account.outbound_proxy == "127.0.0.1:4433"
-    assert account.ca_file == tmp_path / "ca.pem"
+    assert account.ca_file == str(tmp_path / "ca.pem")
     assert [one.password for one in make_subscribers(settings)] == [one.password for one in subscribers]
     assert len({one.authorization_id for one in subscribers}) == 2
 

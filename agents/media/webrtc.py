@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog  # noqa: F401 - loaded with the sound: its first warning must not stop it for 50 ms
+
 from shared.clock import monotonic, wall
 from shared.errors import MediaError, SipError
 from shared.log import log

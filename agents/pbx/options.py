@@ -2,7 +2,10 @@
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,8 +15,8 @@ class Options:
     What is not given is as in the file ``config``, or else by default.
     """
 
-    directory: Path
-    config: Path | None = None
+    directory: "Path"
+    config: "Path | None" = None
     wss_port: int | None = None
     control_port: int | None = None
     rest_port: int | None = None
@@ -34,12 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="serve login, provisioning and call control by REST, too; 0: any port (default: no REST)",
     )
-    parser.add_argument(
-        "--dir", type=Path, required=True, metavar="DIR", help="for accounts, ledger, recordings"
-    )
+    parser.add_argument("--dir", required=True, metavar="DIR", help="for accounts, ledger, recordings")
     parser.add_argument(
         "--config",
-        type=Path,
         metavar="FILE",
         help="settings as TOML: extensions, queues, times; options given here win",
     )
@@ -73,9 +73,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def read_options(given: argparse.Namespace) -> Options:
     """Return what a command line with these options said."""
+    from pathlib import Path
+
     return Options(
-        directory=given.dir,
-        config=given.config,
+        directory=Path(given.dir),
+        config=Path(given.config) if given.config is not None else None,
         wss_port=given.wss,
         control_port=given.control,
         rest_port=given.rest,

@@ -6,12 +6,12 @@ A connection is used once: when it ends, make another one. Nothing is retried he
 import asyncio
 import contextlib
 import ipaddress
+import os
 import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from functools import lru_cache
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -152,16 +152,16 @@ def tls_context(account: Account) -> ssl.SSLContext:
     """
     ca_file = account.ca_file
     try:
-        changed_at = ca_file.stat().st_mtime_ns if ca_file is not None else 0
-        return _make_context(ca_file, changed_at)
+        changed_at = os.stat(ca_file).st_mtime_ns if ca_file is not None else 0
+        return _make_context(None if ca_file is None else os.fspath(ca_file), changed_at)
     except OSError as exc:  # also ssl.SSLError: not a certificate
         raise AccountError(f"the account's caFile {ca_file} cannot be used: {exc}") from exc
 
 
 @lru_cache(maxsize=4)
-def _make_context(ca_file: Path | None, _changed_at: int) -> ssl.SSLContext:
+def _make_context(ca_file: str | None, _changed_at: int) -> ssl.SSLContext:
     # A service that names its own authority is vouched for by that one alone.
-    return ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
+    return ssl.create_default_context(cafile=ca_file)
 
 
 def _is_loopback(proxy: str) -> bool:

@@ -19,10 +19,10 @@ import re
 import struct
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
+from shared.config import Directory
 from shared.election import Endpoints, Holder
 from shared.errors import GroupError
 from shared.ids import new_id
@@ -47,8 +47,8 @@ class _Card(msgspec.Struct):
 class FileLease:
     """The lease of the group whose private directory is ``directory`` (see :mod:`shared.config`)."""
 
-    def __init__(self, directory: Path, instance: str) -> None:
-        self._directory, self._instance = directory, instance
+    def __init__(self, directory: Directory, instance: str) -> None:
+        self._directory, self._instance = os.fspath(directory), instance
         self._grip: Grip | None = None  # on the lock
         self._fd: int | None = None  # the same file, to write into
         self._epoch = 0
@@ -84,7 +84,7 @@ class FileLease:
         """
         if os.path.exists(self._path(epoch)):
             return False  # the usual end of a race, told without making a file
-        private = self._directory / f"candidate.{os.getpid()}.{new_id(4)}"
+        private = f"{self._directory}/candidate.{os.getpid()}.{new_id(4)}"
         fds: list[int] = []
         try:
             fds.append(os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -97,7 +97,8 @@ class FileLease:
             _close(fds)
             raise GroupError(f"cannot write in {self._directory}: {exc.strerror}") from exc
         finally:
-            private.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(private)
         if not is_ours:
             _close(fds)
             return False
@@ -122,7 +123,7 @@ class FileLease:
         for epoch, name in (*files, *sockets):
             if epoch < self._epoch:
                 try:
-                    os.unlink(self._directory / name)
+                    os.unlink(f"{self._directory}/{name}")
                 except FileNotFoundError:
                     continue
                 except OSError:
@@ -172,7 +173,7 @@ class FileLease:
             threading.Event().wait(pause)
         opened(epoch)
 
-    def _link(self, private: Path, epoch: int) -> bool:
+    def _link(self, private: str, epoch: int) -> bool:
         path = self._path(epoch)
         try:
             os.link(private, path)

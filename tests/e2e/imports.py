@@ -7,7 +7,7 @@ _SPARED = (
     *("agents.line", "agents.media", "agents.phone", "agents.real", "agents.rest", "agents.sip"),
     *("coordinator.blocking", "coordinator.sound", "coordinator.web_phone"),
     *("aiortc", "av", "cryptography", "httpx", "numpy", "sounddevice", "structlog", "uvloop", "websockets"),
-    *("email", "hashlib", "http", "secrets", "shutil", "sqlite3", "tempfile", "xml"),
+    *("email", "hashlib", "http", "pathlib", "secrets", "shutil", "tempfile", "urllib", "xml"),
 )
 
 
