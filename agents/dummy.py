@@ -11,11 +11,11 @@ from itertools import count, repeat
 
 import zmq
 
+from shared import ids
 from shared.clock import boottime
 from shared.config import Settings
 from shared.election import Endpoints, Holder
 from shared.errors import ActionRefused, OutcomeUnknown, refusal
-from shared.ids import new_id
 from shared.messages import (
     Action,
     Attach,
@@ -87,7 +87,7 @@ class DummyAgent:
         self._following: asyncio.TimerHandle | None = None
         self._windows: tuple[Window, ...] | None = None  # of the state before
         self._pending: dict[str, _Pending] = {}
-        self._ids = map("{}{:x}".format, repeat(new_id(6)), count())
+        self._ids = map("{}{:x}".format, repeat(ids.new_id(6)), count())
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_at = 0.0  # not after the first deadline of what is pending
         self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet

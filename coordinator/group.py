@@ -5,9 +5,9 @@ import re
 import stat
 import uuid
 
+from shared import ids
 from shared.config import Directory, Settings
 from shared.errors import ConfigError, GroupError
-from shared.ids import new_id
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sockaddr_un holds 107 bytes; ``/<epoch>.<instance>.actions`` comes behind the directory.
@@ -68,7 +68,7 @@ def load_instance_id(settings: Settings, group: str) -> str:
     try:
         os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
         # A name of its own: what a killed process left may be the same file as ``path`` under another name.
-        fresh = os.path.join(settings.state_dir, f".{group}.instance.{new_id(8)}")
+        fresh = os.path.join(settings.state_dir, f".{group}.instance.{ids.new_id(8)}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(f"{uuid.uuid4()}\n")

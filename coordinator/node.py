@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 import zmq
 
 from agents.dummy import DummyAgent
+from shared import ids
 from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
-from shared.ids import new_id
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
 from shared.replica import Change
@@ -56,7 +56,7 @@ class Node:
         self._group, self._account, self._settings = group, account, settings
         self._candidate, self._sound = candidate, sound
         self._window = Window(
-            instance=new_id(4),
+            instance=ids.new_id(4),
             name=name,
             pid=os.getpid(),
             media=sound is not None,

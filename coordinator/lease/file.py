@@ -22,10 +22,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from shared import ids
 from shared.config import Directory
 from shared.election import Endpoints, Holder
 from shared.errors import GroupError
-from shared.ids import new_id
 
 from .base import Vacant
 from .grip import Grip
@@ -84,7 +84,7 @@ class FileLease:
         """
         if os.path.exists(self._path(epoch)):
             return False  # the usual end of a race, told without making a file
-        private = f"{self._directory}/candidate.{os.getpid()}.{new_id(4)}"
+        private = f"{self._directory}/candidate.{os.getpid()}.{ids.new_id(4)}"
         fds: list[int] = []
         try:
             fds.append(os.open(private, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -21,7 +21,7 @@ import shared.trace
 from agents.bus import ActionClient
 from agents.dummy import DummyAgent
 from coordinator.keeper import Candidacy, Keeper
-from shared import clock
+from shared import clock, ids
 from shared.config import Settings
 from shared.election import Holder
 from shared.errors import ActionRefused, OutcomeUnknown, SharedlineError
@@ -235,7 +235,7 @@ class Member:
 class _SameThread:
     """What :class:`shared.actor.ActorThread` is where all share one thread."""
 
-    def __init__(self, name: str, main: Callable[[], Any]) -> None:
+    def __init__(self, name: str, main: Callable[[], Any], *, is_small: bool) -> None:
         self._main, self._loop = main, asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -312,9 +312,8 @@ def simulated(group: Group) -> Iterator[None]:
         patches.enter_context(patch.object(agents.line, "SipSocket", Socket))
         patches.enter_context(patch.object(agents.line, "Surroundings", _StillSurroundings))
         patches.enter_context(patch.object(coordinator.keeper, "ActorThread", _SameThread))
-        patches.enter_context(
-            patch.object(secrets, "token_hex", lambda size: world.random.randbytes(size).hex())
-        )
+        for module, name in ((ids, "new_id"), (secrets, "token_hex")):
+            patches.enter_context(patch.object(module, name, lambda size: world.random.randbytes(size).hex()))
         state = random.getstate()
         random.seed(world.random.random())
         patches.callback(random.setstate, state)
