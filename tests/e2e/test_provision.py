@@ -94,7 +94,7 @@ def test_a_jwt_becomes_an_account_that_joins_and_calls(tmp_path: Path) -> None:
 def test_what_is_saved_registers_and_the_tokens_are_given_back(tmp_path: Path) -> None:
     async def story(simulator: Simulator, order: Order) -> None:
         account = await provision(order, {})
-        assert account.ca_file == (tmp_path / "ca.pem").resolve()
+        assert account.ca_file == str((tmp_path / "ca.pem").resolve())
         assert simulator.rest is not None
         assert simulator.rest.tokens._access == {}
         async with SipPhone(account) as phone:
