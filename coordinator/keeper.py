@@ -209,6 +209,8 @@ class Keeper:
     def _look(self) -> None:
         found = self._lease.look()
         if isinstance(found, Vacant):
+            if found.epoch == self._election.epoch:
+                self._predecessor_died = True  # our own look was faster than the lock that we wait for
             self._election.vacant(found.epoch, boottime())
         else:
             self._election.held(found, boottime())

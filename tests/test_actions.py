@@ -460,9 +460,12 @@ def test_a_new_connection_that_the_window_cannot_make_is_refused_and_the_call_go
 def test_an_acknowledgement_without_the_answer_to_our_offer_ends_the_call() -> None:
     rig = Rig()
     rig.ring(sdp="")
-    assert isinstance(rig.do(Answer(call_id=rig.call().call_id)), Done)
+    request = rig.ask(Answer(call_id=rig.call().call_id))
+    rig.run()
+    assert rig.answer_to(request) is None
     rig.far.acknowledge(rig.far.live()[0].session_id, "")
     rig.run()
+    refused(rig.answer_to(request), "unknown")
     assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.NO_MEDIA)
     assert rig.far.live() == []
 
@@ -616,6 +619,49 @@ def test_an_action_for_another_epoch_is_refused() -> None:
     assert rig.sip == ["REGISTER"]
 
 
+@pytest.mark.parametrize("is_inbound", [True, False])
+def test_sound_that_is_ready_after_the_deadline_makes_no_call(is_inbound: bool) -> None:
+    rig = Rig()
+    if is_inbound:
+        rig.ring()
+    rig.host_answers = False
+    action = Answer(call_id=rig.call().call_id) if is_inbound else Dial(target="102")
+    request = rig.ask(action, KIOSK, deadline=rig.now + 2)
+    rig.run()
+    sent = [*rig.sip]
+    rig.now += 2.5  # the leader was stopped, or its window's sound took long to load
+    rig.answer_media()
+    refused(rig.answer_to(request), "deadline_passed")
+    assert rig.sip == sent
+    assert rig.kinds()[-1] == "CloseMedia"
+    assert rig.call().state is (CallState.RINGING if is_inbound else CallState.FAILED)
+
+
+def test_an_answer_is_acknowledged_when_the_far_end_has_it_and_not_before() -> None:
+    rig = Rig()
+    rig.ring()
+    rig.is_cut = True  # the 200 is lost
+    request = rig.ask(Answer(call_id=rig.call().call_id), KIOSK)
+    rig.run()
+    assert rig.call().state is CallState.ANSWERED
+    assert rig.answer_to(request) is None
+    rig.is_cut = False
+    rig.core.disconnected(Problem.UNREACHABLE, "gone", rig.now)
+    rig.core.connected(rig.now)
+    rig.run()
+    assert isinstance(rig.answer_to(request), Done)
+
+
+def test_an_answer_to_a_call_that_ends_before_its_ack_is_unknown() -> None:
+    rig = Rig()
+    rig.ring()
+    rig.is_cut = True
+    request = rig.ask(Answer(call_id=rig.call().call_id), KIOSK)
+    rig.run()
+    rig.do(Hangup(call_id=rig.call().call_id))
+    refused(rig.answer_to(request), "unknown")
+
+
 def test_an_action_that_arrives_after_its_deadline_is_refused() -> None:
     rig = Rig()
     refused(rig.do(Dial(target="102"), deadline=rig.now - 0.001), "deadline_passed")
@@ -673,7 +719,8 @@ def test_a_call_without_an_offer_gets_ours_and_its_answer_in_the_ack_is_applied(
     rig = Rig()
     rig.ring(sdp="")
 
-    assert isinstance(rig.do(Answer(call_id=rig.call().call_id), KIOSK), Done)
+    request = rig.ask(Answer(call_id=rig.call().call_id), KIOSK)
+    rig.run()
 
     ok = next(frame for frame in rig.frames if frame.startswith("SIP/2.0 200") and "INVITE" in frame)
     assert "a=setup:actpass" in ok
@@ -683,3 +730,4 @@ def test_a_call_without_an_offer_gets_ours_and_its_answer_in_the_ack_is_applied(
     rig.core._signalling.session_changed(SessionConfirmed(record.session_id, FAR_ANSWER), rig.now)
     rig.run()
     assert rig.kinds() == ["ApplyAnswer"]
+    assert isinstance(rig.answer_to(request), Done)

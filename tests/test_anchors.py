@@ -19,6 +19,7 @@ from shared.messages import (
     Refused,
     ReInvite,
     ShapeMedia,
+    Unhold,
 )
 
 from .fakes import DESK, FAR_OFFER, KIOSK, WALL, Rig
@@ -124,6 +125,21 @@ def test_a_call_waits_for_a_window_whose_sound_is_still_loading() -> None:
     assert len(invites(rig)) == 1
     live(rig, 3.0)
     assert rig.call().state is CallState.ANSWERED
+
+
+def test_a_call_whose_sound_is_moving_cannot_be_held_until_it_has_moved() -> None:
+    rig, _ = answered_at_kiosk()
+    call_id = rig.call().call_id
+    die(rig, "desk")
+    die(rig, "kiosk")
+    for action in (Hold(call_id=call_id), Unhold(call_id=call_id)):  # not even what seems to be so already
+        reply = rig.do(action, WALL)
+        assert isinstance(reply, Refused)
+        assert reply.code == "wrong_state"
+    rig.core.window_heard(WALL, rig.now)
+    rig.core.host_attached("wall", rig.now)
+    rig.run()
+    assert isinstance(rig.do(Hold(call_id=call_id), WALL), Done)
 
 
 def test_the_window_with_the_fewest_calls_takes_it() -> None:

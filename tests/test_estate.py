@@ -58,6 +58,21 @@ def test_the_successor_tells_the_far_end_where_it_is_with_a_later_sequence_numbe
     assert rig.call().held
 
 
+def test_a_successor_that_slept_while_another_led_is_heard_by_the_far_end_all_the_same() -> None:
+    rig, _ = answered_at(KIOSK)
+    call_id, old = rig.call().call_id, estate_of(rig)
+    rig.take_over(estate=old)
+    for action in (Hold, Unhold) * 10:
+        assert isinstance(rig.do(action(call_id=call_id), KIOSK), Done)
+    numbers = [parse(frame).cseq[0] for frame in rig.frames if frame.startswith("INVITE")]
+    sent = len(rig.frames)
+    rig.take_over(estate=old)  # it knows nothing of what the leader between has sent
+    [moved] = [frame for frame in rig.frames[sent:] if frame.startswith("INVITE")]
+    assert parse(moved).cseq[0] > max(numbers)
+    assert rig.far.live()
+    assert isinstance(rig.do(Hold(call_id=call_id), KIOSK), Done)
+
+
 def test_the_successor_does_with_the_call_all_that_the_leader_could() -> None:
     rig, _ = answered_at(KIOSK)
     rig.take_over(estate=estate_of(rig))

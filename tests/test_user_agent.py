@@ -42,6 +42,23 @@ def outgoing_call(pair: Pair, phone: End, service: End, *, answer: bool = True) 
     return call, other
 
 
+def incoming_call(pair: Pair, phone: End, service: End) -> tuple[str, str]:
+    """Return the phone's and the service's session id of a call that rings at the phone."""
+    other = service.core.sessions.invite(
+        "sip:us@x", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
+    )
+    pair.run()
+    return phone.take(InviteReceived).session_id, other
+
+
+def successor_of(phone: End, service: End, call: str) -> tuple[Pair, End]:
+    """Return the user agent of another process that goes on with a call, and its wire; not connected yet."""
+    successor = UserAgent(ACCOUNT, instance_id="the-instance", new_id=id_factory("new"), now=1000.0)
+    successor.restore_session(phone.core.export_session(call))
+    end = End(successor, takes_text=True)
+    return Pair(end, service), end
+
+
 def ringing_phone() -> tuple[End, InviteReceived]:
     """Return a phone that rings with RingCentral's INVITE, and the event."""
     _, phone, _ = registered_phone()
@@ -382,12 +399,12 @@ def test_a_far_end_that_cannot_be_told_for_32_seconds_is_given_up() -> None:
 def test_a_call_that_was_left_to_us_ends_if_there_is_no_connection_for_32_seconds() -> None:
     pair, phone, service = registered_phone()
     call, _ = outgoing_call(pair, phone, service)
-    successor = UserAgent(ACCOUNT, instance_id="the-instance", new_id=id_factory("new"), now=pair.now)
-    successor.restore_session(phone.core.export_session(call))
-    successor.disconnected(pair.now)
-    assert successor.next_deadline() == pair.now + 32
-    successor.tick(pair.now + 32)
-    assert [event.cause for event in successor.effects() if isinstance(event, SessionEnded)] == ["transport"]
+    _, successor = successor_of(phone, service, call)
+    successor.core.disconnected(pair.now)
+    assert successor.core.next_deadline() == pair.now + 32
+    successor.core.tick(pair.now + 32)
+    ends = [event for event in successor.core.effects() if isinstance(event, SessionEnded)]
+    assert [end.cause for end in ends] == ["transport"]
 
 
 def ends_of(phone: End) -> list[SessionEnded]:
@@ -396,11 +413,7 @@ def ends_of(phone: End) -> list[SessionEnded]:
 
 def answered_without_ack(pair: Pair, phone: End, service: End) -> tuple[str, str]:
     """Let the service call the phone, which answers; its 200 arrives, and the ACK does not."""
-    other = service.core.sessions.invite(
-        "sip:us@x", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
-    )
-    pair.run()
-    call = phone.take(InviteReceived).session_id
+    call, other = incoming_call(pair, phone, service)
     pair.drops = lambda message: isinstance(message, Request) and message.method == "ACK"
     phone.core.answer(call, ANSWER, pair.now)
     pair.run()
@@ -422,16 +435,42 @@ def test_an_answer_whose_ack_was_lost_with_the_connection_is_a_call_all_the_same
 
     assert ReinviteDone(call, 200, "OK", ANSWER) in phone.events
     assert ends_of(phone) == []
-    assert phone.sent.count("200 INVITE") == 1
+    assert phone.sent.count("200 INVITE") == 2
+    assert phone.sent.index("INVITE") > phone.sent.index("200 INVITE", phone.sent.index("200 INVITE") + 1)
+
+
+def test_an_answer_that_was_lost_with_the_connection_is_given_again_over_the_next_one() -> None:
+    pair, phone, service = registered_phone()
+    call, _ = incoming_call(pair, phone, service)
+    phone.core.answer(call, ANSWER, pair.now)
+    phone.core.effects()  # the 200 is lost, and the far end still rings
+    phone.core.disconnected(pair.now)
+    phone.core.connected(pair.now)
+    pair.run()
+
+    assert [event.sdp for event in service.events if isinstance(event, SessionAnswered)] == [ANSWER]
+    assert SessionConfirmed(call, "") in phone.events
+    phone.core.disconnected(pair.now)
+    phone.core.connected(pair.now)
+    pair.run()
+    assert phone.sent.count("200 INVITE") == 1  # the ACK has come: once was enough
+
+
+def test_a_successor_gives_an_answer_again_whose_ack_nobody_saw() -> None:
+    pair, phone, service = registered_phone()
+    call, _ = incoming_call(pair, phone, service)
+    phone.core.answer(call, ANSWER, pair.now)
+    pair, successor = successor_of(phone, service, call)  # the 200 never leaves: its process dies
+    successor.core.connected(pair.now)
+    pair.run()
+
+    assert [event.sdp for event in service.events if isinstance(event, SessionAnswered)] == [ANSWER]
+    assert SessionConfirmed(call, "") in successor.events
 
 
 def test_an_answer_that_was_lost_with_the_connection_is_no_call_as_the_far_end_says() -> None:
     pair, phone, service = registered_phone()
-    service.core.sessions.invite(
-        "sip:us@x", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
-    )
-    pair.run()
-    call = phone.take(InviteReceived).session_id
+    call, _ = incoming_call(pair, phone, service)
     phone.core.answer(call, ANSWER, pair.now)
     phone.core.effects()  # the 200 is lost
     phone.core.disconnected(pair.now)
@@ -460,14 +499,12 @@ def test_a_call_goes_on_in_another_user_agent() -> None:
     exported = phone.core.export_session(call)
     assert ACCOUNT.password not in repr(exported)
 
-    successor = UserAgent(ACCOUNT, instance_id="the-instance", new_id=id_factory("new"), now=pair.now)
-    moved = Pair(End(successor, takes_text=True), service)
-    successor.connected(moved.now)
+    moved, successor = successor_of(phone, service, call)
+    successor.core.connected(moved.now)
     moved.run()
-    assert successor.restore_session(exported) == call
     with pytest.raises(ActionRefused):
-        successor.restore_session(exported)
-    successor.hangup(call, moved.now)
+        successor.core.restore_session(exported)
+    successor.core.hangup(call, moved.now)
     moved.run()
 
     assert service.events[-1] == SessionEnded(other, "remote_bye", None, "")

@@ -293,6 +293,9 @@ def test_a_call_that_is_lost_although_its_sound_lives_is_caught(run: Run) -> Non
     ]
     run.shows("kiosk", 121, 2, 1, lost)
     assert "although the process with its sound lived" in run.breach("P5").text
+    # The far end had hung up, and the leader died before it could tell.
+    run.ledger(119.9, "BYE", direction="out", extension="101", call="k1")
+    assert run.judge()["P5"].is_kept
 
 
 def test_a_call_that_is_over_but_shown_on_is_caught(run: Run) -> None:

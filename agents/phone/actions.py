@@ -36,6 +36,7 @@ from shared.messages import (
 )
 
 from .calls import CallRecord
+from .checks import require_sound, require_time
 from .parts import Parts
 from .ringing import RingingAction
 
@@ -89,12 +90,15 @@ class Actions:
             term.close_media(record)
             term.refuse(request, ActionRefused("no_such_call", "the caller was gone before the answer"), now)
             return
-        if done.error:
+        try:
+            require_sound(done)
+            require_time(request, now)
+        except ActionRefused as exc:
             term.close_media(record)  # it may have opened its microphone, or still be about to
             record.taken_by = ""
-            term.refuse(request, ActionRefused("no_media", f"no sound at this window: {done.error}"), now)
+            term.refuse(request, exc, now)
             return
-        record.local_sdp = done.sdp
+        record.local_sdp, record.answering = done.sdp, request
         term.user_agent.answer(record.session_id, done.sdp, now)
         term.change(
             record,
@@ -103,7 +107,6 @@ class Actions:
             media_host=request.instance,
             media=MediaState.CONNECTING,
         )
-        term.acknowledge(request, now, record.call_id)
 
     def _divert(self, request: Request, action: RingingAction, now: float) -> None:
         record = self._ringing_inbound(action.call_id)

@@ -19,6 +19,7 @@ class CallRecord:
     local_sdp: str = field(default="", repr=False)
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
+    answering: Request | None = None  # the answer under way, until the far end has confirmed it
     changing: Request | None = None  # the hold, unhold or new connection under way
     is_repeating: bool = False  # the far end is being told where we are; ``changing`` waits for that
     is_renewing: bool = False  # a new connection is being offered to the far end

@@ -14,6 +14,7 @@ from shared.errors import ActionRefused, SipError
 from shared.messages import CallState, Cause, Hold, MediaDone, Mute, ReInvite, Request, Unhold, Unmute
 
 from .calls import CallRecord
+from .checks import require_time
 from .hosts import MediaHosts
 from .term import Term
 
@@ -111,6 +112,7 @@ class Changes:
     def _try(self, request: Request, now: float) -> None:
         """Do what has waited until the far end knew where we are."""
         try:
+            require_time(request, now)
             match request.action:
                 case Hold() | Unhold():
                     self.hold(request, request.action, now)
@@ -121,7 +123,7 @@ class Changes:
 
     def _idle(self, call_id: str) -> CallRecord:
         record = self._term.calls.get(call_id, CallState.ANSWERED)
-        if record.changing or record.is_renewing:
+        if record.changing or record.is_renewing or record.is_orphan:
             raise ActionRefused("wrong_state", "the call's sound is being changed at this moment")
         return record
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from agents.sip.events import DialogRequestDone
 from agents.sip.outgoing import custom_fields
 from shared.errors import ActionRefused, SipError
+from shared.messages import MediaDone, Request
 
 _NUMBER = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
 
@@ -22,6 +23,18 @@ def require_headers(headers: Iterable[tuple[str, str]]) -> None:
         custom_fields(headers)
     except SipError as exc:
         raise ActionRefused("bad_request", exc.reason) from exc
+
+
+def require_time(request: Request, now: float) -> None:
+    """Refuse an action for which nobody waits any more."""
+    if request.deadline < now:
+        raise ActionRefused("deadline_passed", "its deadline passed before it was begun; nothing was done")
+
+
+def require_sound(done: MediaDone) -> None:
+    """Refuse the action if the window that is to have the sound cannot."""
+    if done.error:
+        raise ActionRefused("no_media", f"no sound at this window: {done.error}")
 
 
 def failure_of(event: DialogRequestDone, what: str) -> ActionRefused:

@@ -36,6 +36,7 @@ from shared.messages import (
 
 from .actions import Actions
 from .calls import CallRecord, CallTable
+from .checks import require_time
 from .estate import Estate, encode_estate, inherit
 from .outcomes import Outcomes
 from .parts import Parts
@@ -52,6 +53,9 @@ from .term import (
     TellWindow,
     Term,
 )
+
+#: Seconds in which a call that answers itself must have its sound, which may still have to be loaded.
+_AUTO_ANSWER_TIME = 10.0
 
 
 class PhoneCore:
@@ -137,10 +141,7 @@ class PhoneCore:
         try:
             if request.epoch != term.epoch:
                 raise ActionRefused("stale_epoch", f"meant for epoch {request.epoch}; this is {term.epoch}")
-            if request.deadline < now:
-                raise ActionRefused(
-                    "deadline_passed", "the action arrived after its deadline; nothing was done"
-                )
+            require_time(request, now)
             self._actions.begin(request, now)
         except ActionRefused as exc:
             term.refuse(request, exc, now)
@@ -328,7 +329,11 @@ class PhoneCore:
         """Answer a call that nobody asked for, as if the window ``instance`` had."""
         term, action = self._term, Answer(call_id=record.call_id)
         request = Request(
-            action_id=term.new_id(), instance=instance, epoch=term.epoch, deadline=now + 1.0, action=action
+            action_id=term.new_id(),
+            instance=instance,
+            epoch=term.epoch,
+            deadline=now + _AUTO_ANSWER_TIME,
+            action=action,
         )
         with contextlib.suppress(ActionRefused):  # somebody answers or declines it at this moment
             self._actions.begin(request, now)

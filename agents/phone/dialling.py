@@ -10,7 +10,7 @@ from shared.errors import ActionRefused
 from shared.messages import Call, CallState, Cause, Dial, Direction, MediaDone, Request
 
 from .calls import CallRecord
-from .checks import require_headers, require_number
+from .checks import require_headers, require_number, require_sound, require_time
 from .hosts import MediaHosts
 from .term import Term
 
@@ -77,17 +77,16 @@ class Dialling:
         if record.view.state.is_final:
             term.refuse(request, ActionRefused("wrong_state", "the call was hung up before it began"), now)
             return
-        if done.error:
-            term.end_call(record, Cause.NO_MEDIA, now, reason=done.error)
-            term.refuse(request, ActionRefused("no_media", f"no sound at this window: {done.error}"), now)
-            return
         record.local_sdp = done.sdp
         try:
+            require_sound(done)
+            require_time(request, now)
             record.session_id = term.user_agent.invite(
                 action.target, done.sdp, caller_id=action.caller_id or None, headers=action.headers, now=now
             )
         except ActionRefused as exc:
-            term.end_call(record, Cause.REJECTED, now, reason=exc.message)
+            cause = Cause.NO_MEDIA if done.error else Cause.REJECTED
+            term.end_call(record, cause, now, reason=done.error or exc.message)
             term.refuse(request, exc, now)
             return
         self._sent.append((request, record))

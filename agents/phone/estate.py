@@ -2,8 +2,9 @@
 
 It goes to candidates only, over a socket of its own: an SDP holds the passwords of the call's sound, and no
 window needs it. The leader publishes it before the messages that it describes leave, so a successor is hardly
-ever behind the service; sequence numbers are advanced all the same: they must rise, not be consecutive
-(RFC 3261 §12.2.1.1).
+ever behind the service. One may be all the same: it slept while another led and died. So each epoch has its
+own range of CSeq in every dialog, above those of the epochs before: the far end takes what the newest leader
+says (it may be higher by more than one), and refuses what one before still sends (RFC 3261 §12.2.2).
 """
 
 import msgspec
@@ -14,7 +15,8 @@ from shared.messages import Call, CallState, Cause, Snapshot
 from .calls import CallRecord
 from .term import Term
 
-_CSEQ_MARGIN = 16
+#: Requests that one leader may send in one dialog: keys by INFO are the most of them.
+_CSEQ_RANGE = 1_000
 
 
 class Legacy(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,17 +82,17 @@ def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> li
         if view.state.is_final:
             record.removed_at = now + 1.0
             continue
-        if legacy is not None and _restore(term, record, legacy):
+        if estate is not None and legacy is not None and _restore(term, record, legacy, estate.epoch):
             restored.append(record)
         else:
             term.end_call(record, Cause.LOST, now, reason="a process that it needs has died")
     return restored
 
 
-def _restore(term: Term, record: CallRecord, legacy: Legacy) -> bool:
+def _restore(term: Term, record: CallRecord, legacy: Legacy, epoch: int) -> bool:
     try:
         data = msgspec.json.decode(legacy.session)
-        data["dialog"]["local_cseq"] += _CSEQ_MARGIN
+        data["dialog"]["local_cseq"] += (term.epoch - epoch) * _CSEQ_RANGE
         record.session_id = term.user_agent.restore_session(data)
     except (SipError, msgspec.DecodeError, KeyError, TypeError):
         return False

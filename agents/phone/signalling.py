@@ -73,6 +73,8 @@ class Signalling:
             case SessionAnswered():
                 self._answered(event, record, now)
             case ReinviteDone():
+                if 200 <= event.status < 300:
+                    self._term.settle_answer(record, now)
                 self._parts.changes.done(event, record, now)
                 self._parts.anchors.answered(event, record, now)
             case ReinviteReceived():
@@ -188,6 +190,7 @@ class Signalling:
             self._hosts.apply(record, partial(self._applied, record), now)
         elif not record.remote_sdp:
             self._term.end_here(record, Cause.NO_MEDIA, now, reason="the far end did not answer our offer")
+        self._term.settle_answer(record, now)
 
     def _applied(self, record: CallRecord, done: MediaDone, now: float) -> None:
         if done.error and not record.view.state.is_final:

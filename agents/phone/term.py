@@ -154,6 +154,10 @@ class Term:
             return
         self.calls.end(record, cause, now=now, wall=self.wall(now), status=status, reason=reason)
         self.has_changed = True
+        if answering := record.answering:
+            record.answering = None
+            text = "the call ended before the far end had confirmed the answer; look at the call"
+            self.refuse(answering, ActionRefused("unknown", text), now)
         if changing := record.changing:
             record.changing = None
             self.refuse(changing, ActionRefused("wrong_state", "the call ended meanwhile"), now)
@@ -176,6 +180,12 @@ class Term:
             command = CloseMedia(epoch=self.epoch, command_id=self.new_id(), call_id=record.call_id)
             self.effects.append(CommandHost(host, command))
             record.change(media=MediaState.NONE)
+
+    def settle_answer(self, record: CallRecord, now: float) -> None:
+        """Tell whoever answered a call that the far end has it: a 200 can get lost on its way."""
+        if answering := record.answering:
+            record.answering = None
+            self.acknowledge(answering, now, record.call_id)
 
     def settle_hangups(self, record: CallRecord, now: float) -> None:
         """Tell all who asked for the end of a call that it has come."""

@@ -21,8 +21,8 @@ class UnacknowledgedAnswer:
         response: Response,
         now: float,
     ) -> None:
-        self._context, self._session_id, self._key, self._response = context, session_id, key, response
-        self.cseq = request.cseq.number
+        self._context, self._session_id, self._key = context, session_id, key
+        self.response, self.cseq = response, request.cseq.number
         self._interval, self._give_up_at = T1, now + TIMEOUT
         self._arm(now)
 
@@ -34,7 +34,7 @@ class UnacknowledgedAnswer:
         """Send it again. Return False once 32 s have passed without ACK."""
         if now >= self._give_up_at:
             return False
-        self._context.transactions.respond(self._key, self._response, now)
+        self._context.transactions.respond(self._key, self.response, now)
         self._context.flush()
         self._interval = min(2 * self._interval, T2)
         self._arm(now)

@@ -29,6 +29,7 @@ class Callee:
         self._key: TransactionKey | None = None
         self._progress: Response | None = None
         self._answer: UnacknowledgedAnswer | None = None
+        self._unheard: Response | None = None  # an answer that a lost connection may have cut, or its ACK
 
     def was_made_by(self, key: TransactionKey | None) -> bool:
         """Whether the INVITE of this transaction made the session."""
@@ -79,11 +80,14 @@ class Callee:
 
     def acknowledged(self, ack: Request, now: float) -> bool:
         """Take an ACK; return whether it is the one of our answer."""
-        if self._answer is None or ack.cseq.number != self._answer.cseq:
+        session, unheard = self._session, self.unacknowledged
+        if unheard is None or ack.cseq.number != unheard.cseq.number:
             return False
-        session = self._session
         self.cut_off()
-        if session.state is SessionState.ANSWERED:
+        self.settle()
+        if session.state is SessionState.CONFIRMED:
+            self._context.emit(SessionConfirmed(session.session_id, ack.body))
+        elif session.state is SessionState.ANSWERED:
             session.state = SessionState.CONFIRMED
             if session.wants_end:
                 session.farewell.say(now)
@@ -93,10 +97,24 @@ class Callee:
         return True
 
     def cut_off(self) -> None:
-        """Send the answer no more: its ACK came, or neither can come any more."""
+        """Send the answer no more: its ACK came, or the connection is gone."""
         if self._answer is not None:
             self._answer.acknowledged()
-            self._answer = None
+            self._unheard, self._answer = self._answer.response, None
+
+    def inherit(self, answer: Response) -> None:
+        """Take that another process gave ``answer``, and saw no ACK of it."""
+        self._unheard = answer
+
+    def settle(self) -> None:
+        """Take that the far end has the answer."""
+        self._unheard = None
+
+    def say_again(self) -> None:
+        """Give the answer once more, over another connection; whoever has heard it only repeats the ACK."""
+        if self._unheard is not None:
+            self._context.transactions.send_again(self._unheard)
+            self._context.flush()
 
     def timer(self, name: str, now: float) -> None:
         """Take that a timer is due: of the ringing, or of the answer that has no ACK."""
@@ -114,8 +132,13 @@ class Callee:
 
     @property
     def is_unacknowledged(self) -> bool:
-        """Whether our answer waits for its ACK."""
+        """Whether our answer waits for its ACK, on this connection."""
         return self._answer is not None
+
+    @property
+    def unacknowledged(self) -> Response | None:
+        """The answer that has no ACK yet, be it on this connection or on one before."""
+        return self._answer.response if self._answer is not None else self._unheard
 
     def respond(
         self,

@@ -164,6 +164,7 @@ class Renegotiation:
     def _accepted(self, request: Request, response: Response) -> None:
         dialog = self._session.dialog
         assert dialog is not None
+        self._session.callee.settle()
         with contextlib.suppress(SipError):  # an address that cannot be read leaves the one that worked
             self._session.dialog = dialog = dialog.refreshed(response)
         self.ack = dialog.ack(request, self._context.endpoint, self._context.new_id())

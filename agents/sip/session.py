@@ -25,7 +25,7 @@ from .dialog import Dialog
 from .events import DialogRequestReceived, EndCause, SessionEnded, SessionState
 from .farewell import Farewell
 from .inside import InsideRequests
-from .message import Request, Response
+from .message import Request, Response, parse
 from .reason import reason_of
 from .reinvite import Renegotiation
 from .remains import Remains
@@ -197,7 +197,7 @@ class Session:
         """Take that the connection is gone. An answered call goes on without it, one that rings does not.
 
         Our 200 may have been on its way, or its ACK. The far end has a call as soon as it has the 200
-        (§13.2.2.4), and what it is asked over the next connection shows whether it has: if not, it says 481.
+        (§13.2.2.4): it is sent once more over the next connection, before anything else is asked there.
         """
         is_lost = self.wants_end and not self._context.late_goodbyes
         if self.state is SessionState.RINGING or (self.state is SessionState.ANSWERED and is_lost):
@@ -210,6 +210,11 @@ class Session:
                 self.farewell.say_later(now)
         if self.state is SessionState.CONFIRMED:
             self.renegotiation.disconnected()
+
+    def reachable(self, now: float) -> None:
+        """Take that there is a connection again: send what has waited for it."""
+        self.callee.say_again()
+        self.farewell.reachable(now)
 
     def end(self, cause: EndCause, status: int | None, reason: str, now: float) -> None:
         """Report the end, once."""
@@ -231,10 +236,16 @@ class Session:
     # -- moving to another process
 
     def export(self) -> dict[str, Any]:
-        """Return an answered session as plain data for :meth:`restore`; it holds no secret and no sound."""
+        """Return an answered session as plain data for :meth:`restore`.
+
+        An answer that has no ACK yet is part of it, and has the passwords of the call's sound in it.
+        """
         self._require(SessionState.CONFIRMED, SessionState.ANSWERED)
         assert self.dialog is not None
-        return {"session_id": self.session_id, "direction": self.direction, "dialog": self.dialog.export()}
+        data = {"session_id": self.session_id, "direction": self.direction, "dialog": self.dialog.export()}
+        if (answer := self.callee.unacknowledged) is not None:
+            data["answer"] = answer.encode()
+        return data
 
     @classmethod
     def restore(cls, context: Context, data: Mapping[str, Any]) -> "Session":
@@ -243,6 +254,8 @@ class Session:
             session = cls(context, str(data["session_id"]), "inbound")
             session.direction = "outbound" if data["direction"] == "outbound" else "inbound"
             session.dialog = Dialog.restore(data["dialog"])
+            if isinstance(answer := parse(data["answer"]) if "answer" in data else None, Response):
+                session.callee.inherit(answer)
         except (KeyError, TypeError) as exc:
             raise SipError(f"not an exported session: {exc}") from exc
         session.local_tag, session.state = session.dialog.local_tag, SessionState.CONFIRMED

@@ -43,7 +43,7 @@ class Sessions:
             number and mix up both directions, so that a server must start at 100,000,000 or above.
         repeat_2xx: Whether to repeat an answer until its ACK comes; RingCentral's clients expect that not.
         late_goodbyes: Whether a BYE that a lost connection cut waits for the next one: see
-            :meth:`say_goodbyes`.
+            :meth:`reachable`.
         max_sessions: More calls than this at a time are answered 486.
     """
 
@@ -141,15 +141,15 @@ class Sessions:
     ) -> None:
         """End a call as its state demands: CANCEL, refusal with ``status``, or BYE.
 
-        If no request would reach the far end now, the BYE waits for :meth:`say_goodbyes`.
+        If no request would reach the far end now, the BYE waits for :meth:`reachable`.
         """
         session = self.session(session_id)
         session.hangup(now, headers=headers, status=status, is_reachable=is_reachable)
 
-    def say_goodbyes(self, now: float) -> None:
-        """Send each BYE that has waited for a connection."""
+    def reachable(self, now: float) -> None:
+        """Take that what we send is heard again: each BYE that has waited, each 200 that has no ACK."""
         for session in self.live():
-            session.farewell.reachable(now)
+            session.reachable(now)
 
     def use_contact(self, contact: str) -> None:
         """Name ``contact`` as ours in whatever is sent from now on."""

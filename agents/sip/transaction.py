@@ -165,6 +165,10 @@ class Transactions:
             self._timers.set(key, now + TIMEOUT)  # H
         return True
 
+    def send_again(self, response: Response) -> None:
+        """Send an answer whose connection is gone, and with it the transaction, over this one (§18.2.2)."""
+        self._send(response)
+
     def invite_of(self, cancel: Request) -> TransactionKey | None:
         """Return the key of the INVITE that a CANCEL is for, or None (§9.2)."""
         key = _server_key(cancel, "INVITE")

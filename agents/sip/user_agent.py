@@ -346,7 +346,7 @@ class UserAgent:
         if change.state == "registered":
             self._is_known = True
             self._sessions.use_contact(self.granted.contact(self._endpoint.contact))
-            self._sessions.say_goodbyes(now)
+            self._sessions.reachable(now)
 
     def _take(self, output: Output | CloseTransport | KeepAlive, now: float) -> None:
         if isinstance(output, RequestReceived):

@@ -45,6 +45,11 @@ def _check_loss(evidence: Evidence, story: CallStory, effects: list[Effect], bre
         asked.entry.call_id == story.call_id and asked.entry.action == "hangup" and asked.at <= step.at
         for asked in evidence.steps("ASKED")
     )
+    # So does one that the far end hung up, if whoever heard it died before telling.
+    was_over |= any(
+        effect.entry.event == "BYE" and effect.entry.direction == "out" and effect.at <= step.at
+        for effect in effects
+    )
     if (
         not was_over
         and _deaths(evidence, step.at) <= 1

@@ -5,15 +5,17 @@ import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import zmq
 
 import coordinator.keeper
 from agents.bus import Post
+from agents.office import Office
 from coordinator.keeper import Candidacy, Keeper
 from coordinator.lease import FileLease, Vacant
+from shared.clock import boottime
 from shared.election import Holder
 from shared.trace import Trace
 from tests.fakes import account, settings
@@ -85,6 +87,51 @@ def test_a_candidate_that_was_passed_before_its_promotion_does_not_begin_a_term(
     other.release()
     [trace] = traces.iterdir()
     assert "PROMOTED" not in trace.read_text()
+
+
+class DeafCandidate(FileLease):
+    """The lease of a process that is never told that the lock which it waits for has opened."""
+
+    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
+        """Wait for nothing."""
+
+
+class Recorder:
+    """A leader that only tells what it was given."""
+
+    offices: ClassVar[list[Office]] = []
+    estate = b""
+
+    def __init__(self, office: Office) -> None:
+        self.offices.append(office)
+
+    async def leave(self) -> None:
+        """Let go of the sockets."""
+        self.offices[0].post.close()
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_a_successor_that_looks_before_it_is_told_knows_whether_the_leader_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_dead: bool
+) -> None:
+    other = FileLease(tmp_path, "b")
+    assert other.try_take(1, boottime() + 0.3)
+
+    async def main() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        candidate = candidacy(tmp_path, lambda _: None, lambda _: None)
+        keeper = Keeper(context, replace(candidate, lease=DeafCandidate(tmp_path, "a")))
+        if is_dead:
+            other.offer()  # its lock opens, as at its death
+        await until(lambda: bool(Recorder.offices))
+        assert [office.predecessor_died for office in Recorder.offices] == [is_dead]
+        await keeper.close()
+        await asyncio.to_thread(context.term)
+
+    Recorder.offices.clear()
+    monkeypatch.setattr("agents.real.RealAgent", Recorder)
+    asyncio.run(main())
+    other.release()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -61,6 +61,11 @@ class _Pipe:
                 at = self._free_at = max(at, self._free_at)
             world.later(at - world.now, lambda: self.sink.take(self.source, frames))
 
+    def end(self) -> None:
+        """Tell the sink that the source is gone: behind what it had sent, as the system's sockets do."""
+        delay = max(0.0003, self._free_at - self.wires.world.now)
+        self.wires.world.later(delay, lambda: self.sink._left(self.source))
+
 
 class FakeSocket:
     """One socket, with as much of pyzmq's face as the bus uses."""
@@ -160,7 +165,7 @@ class FakeSocket:
         if self._wires.bound.get(self._endpoint) is self:
             del self._wires.bound[self._endpoint]
         for pipe in list(self._pipes.values()):
-            self._world.later(0.0003, lambda pipe=pipe: pipe.sink._left(self))  # type: ignore[misc]
+            pipe.end()
 
     def _left(self, peer: "FakeSocket") -> None:
         self._pipes.pop(peer._id, None)
