@@ -46,7 +46,8 @@ async def group(alice: Account) -> AsyncIterator[tuple[Phone, Relay]]:
     with private_settings() as settings:
         async with asyncio.timeout(60), Relay(alice.outbound_proxy) as relay:
             account = replace(alice, outbound_proxy=relay.address)
-            async with join("front", account=account, microphone=None, settings=settings) as phone:
+            window = join("front", account=account, microphone=None, candidate=True, settings=settings)
+            async with window as phone:
                 yield phone, relay
 
 
