@@ -52,6 +52,7 @@ class Mouth:
 def step(handset: Handset, heard: bytes = SILENCE) -> bytes:
     said = handset.say()
     handset.hear(heard)
+    handset.note()
     return said
 
 

@@ -1,5 +1,6 @@
 """What lies between a call and its source and sink: mute and hold, volume and level, echo, a recording."""
 
+from collections import deque
 from typing import Protocol
 
 from shared.errors import ConfigError
@@ -13,6 +14,7 @@ from .pcm import scaled
 _LOUDEST = 4.0
 #: A recording keeps its place in time over a standstill of at most 5 s; a longer one is cut.
 _MAX_SKIPPED_FRAMES = 250
+_MAX_UNRECORDED = 3
 
 
 class Volume:
@@ -80,6 +82,7 @@ class Handset:
         self._source, self._sink = source, sink
         self._volume, self._canceller = volume or Volume(), canceller
         self._recorder: Recorder | None = None
+        self._unrecorded: deque[bytes] = deque(maxlen=_MAX_UNRECORDED)
         self._said = self._heard = SILENCE
         self.muted = self.held = False
 
@@ -96,6 +99,7 @@ class Handset:
     def record(self, recorder: Recorder | None) -> None:
         """Write both sides into ``recorder`` from now on; None ends that. The one before is finished."""
         before, self._recorder = self._recorder, recorder
+        self._unrecorded.clear()
         if before is not None:
             before.close()
 
@@ -105,7 +109,7 @@ class Handset:
             self._recorder = None
 
     def say(self) -> bytes:
-        """Return the frame to send; called every 20 ms, before :meth:`hear`."""
+        """Return the frame to send; called every 20 ms."""
         frame = self._read()
         if len(frame) != FRAME_BYTES:
             frame = SILENCE
@@ -115,15 +119,20 @@ class Handset:
         return self._said
 
     def hear(self, frame: bytes) -> None:
-        """Play the far end's frame."""
+        """Play the far end's frame; called every 20 ms in the long run, not always evenly."""
         self._heard = SILENCE if self.held else frame
         loud = scaled(self._heard, self._volume.loudspeaker)
         if self._canceller is not None:
             self._canceller.played(loud)
         self._write(loud)
+        if self._recorder is not None:
+            self._unrecorded.append(self._heard)
+
+    def note(self) -> None:
+        """Record what was said last, and what was heard; called every 20 ms, after :meth:`say`."""
         recorder = self._recorder  # it may be exchanged by another thread at any time
         if recorder is not None:
-            recorder.write(self._said, self._heard)
+            recorder.write(self._said, self._unrecorded.popleft() if self._unrecorded else SILENCE)
 
     def skip(self, frames: int) -> None:
         """Let time pass in which nothing was said or heard, because the process stood still."""

@@ -56,6 +56,16 @@ class JitterBuffer:
         """How many packets wait for their turn."""
         return len(self._packets)
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether nothing is handed out until there is more."""
+        return self._filling
+
+    @property
+    def has_next(self) -> bool:
+        """Whether :meth:`pop` would return a packet, and not that one is lost."""
+        return not self._filling and self._next in self._packets
+
     def push(self, packet: RtpPacket) -> None:
         """Take a packet as it arrived. Another SSRC starts afresh; duplicates are dropped."""
         if packet.ssrc != self._ssrc:

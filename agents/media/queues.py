@@ -20,14 +20,17 @@ _PREFILL_FRAMES = 2
 _CAPTURE_ROUNDS, _PLAYBACK_ROUNDS = 25, 50
 #: Blocks that may wait at a loudspeaker when it is about to ask for the next one.
 _PLAYBACK_MARGIN = 1
-_MOST_EXTRA, _CALM_WINDOWS = 6, 60
+_MOST_EXTRA = 6
+#: After so many half seconds without a gap a block less is tried: twice as many after each gap, up to 64 s.
+_FIRST_CALM_WINDOWS, _MOST_CALM_WINDOWS = 8, 128
 _NONE_YET = 1 << 30
 
 
 class Slack:
     """Says when more waits than need be: what once piled up would otherwise stay, and be heard as delay.
 
-    Each time that there was too little one block more is allowed, until half a minute has passed without.
+    Each time that there was too little one block more is allowed, until some time has passed without: seconds
+    after the first time, which may be no more than a busy beginning, and a minute where it happens again.
 
     Args:
         allowed: Blocks that may always be waiting.
@@ -37,6 +40,7 @@ class Slack:
     def __init__(self, allowed: int, rounds: int) -> None:
         self._allowed, self._rounds = allowed, rounds
         self._extra = self._calm = 0
+        self._calm_windows = _FIRST_CALM_WINDOWS // 2
         self._lowest, self._passed = _NONE_YET, 0
 
     def too_many(self, waiting: int) -> int:
@@ -48,13 +52,14 @@ class Slack:
         excess = self._lowest - self._allowed - self._extra
         self._lowest, self._passed = _NONE_YET, 0
         self._calm += 1
-        if self._calm >= _CALM_WINDOWS:
+        if self._calm >= self._calm_windows:
             self._calm, self._extra = 0, max(self._extra - 1, 0)
         return max(excess, 0)
 
     def ran_dry(self) -> None:
         """Note that there was too little."""
         self._extra = min(self._extra + 1, _MOST_EXTRA)
+        self._calm_windows = min(self._calm_windows * 2, _MOST_CALM_WINDOWS)
         self._calm, self._lowest, self._passed = 0, _NONE_YET, 0
 
 

@@ -21,6 +21,10 @@ MIN_EXPECTED_LOSS = 0.1
 #: A far end that falls silent may have lost packets, so its voice is continued; after 100 ms it is noise
 #: only.
 _MAX_CONTINUED_FRAMES = 5
+#: Packets that arrive as evenly as this (RFC 3550 jitter, in seconds) are heard as they come, and not any
+#: more for half a minute once they are less even than the second figure.
+_EVEN, _UNEVEN = 0.003, 0.006
+_FIRST_EVEN_PACKETS, _UNEVEN_PACKETS = 50, 1_500
 _MAX_PACKET_BYTES = 48_000  # 250 ms of PCM: nothing that a peer sends makes us hold more
 
 
@@ -106,6 +110,7 @@ class ReceiveStream:
         self._pcm = bytearray()
         self._noise = ComfortNoise()
         self._dry_frames = 0
+        self._is_even, self._uneven_packets = False, _FIRST_EVEN_PACKETS
         self.report = ReceiveReport()
         self.concealed = 0
         """Frames that were made up."""
@@ -133,8 +138,36 @@ class ReceiveStream:
             tone = self._dtmf.receive(packet.timestamp, packet.payload)
             if tone is not None:
                 self._on_tone(tone)
+        self._judge()
         # Keys go through the buffer as well: their sequence numbers are no loss.
         self._jitter.push(packet)
+
+    def is_due(self, *, is_late: bool) -> bool:
+        """Whether the next frame may be played at this moment, because the line is even.
+
+        Else a packet waits for the next step, up to 20 ms, which is how long others may be late without
+        harm. ``is_late``: that step has passed, so what is missing is lost.
+        """
+        here = self._jitter.waiting > 0 if is_late else self._jitter.has_next
+        return here and self._is_awaited
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether the next packet, which is not here, will probably be in a moment."""
+        return not self._jitter.waiting and self._is_awaited
+
+    @property
+    def _is_awaited(self) -> bool:
+        return self._is_even and not self._jitter.is_filling and len(self._pcm) < FRAME_BYTES
+
+    def _judge(self) -> None:
+        """Take one more packet into the judgement of whether the line is even."""
+        jitter = self.report.jitter_seconds
+        if self._is_even and jitter > _UNEVEN:
+            self._is_even, self._uneven_packets = False, _UNEVEN_PACKETS
+        elif not self._is_even:
+            self._uneven_packets = max(self._uneven_packets - 1, 0)
+            self._is_even = self._uneven_packets == 0 and jitter < _EVEN
 
     def step(self) -> bytes:
         """Return the next frame to play; where there is nothing, what the far end may have said."""

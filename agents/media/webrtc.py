@@ -2,7 +2,7 @@
 
 A session outlives its connections: a re-INVITE with new ICE credentials gives it a new :class:`.link.Link`
 under the same source, sink, mute and hold. One task is its clock: every 20 ms, by deadline, it sends one
-frame and plays one.
+frame and plays one; where packets arrive evenly, each is played as it arrives (:mod:`.playout`).
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from .dtmf import check_tones
 from .handset import Canceller, Handset, Recorder, Volume
 from .link import Link, open_link
 from .options import OpusOptions
+from .playout import Playout
 from .quality import Counts
 from .rtcp import Reports, goodbye
 from .rtp import RtpPacket
@@ -94,6 +95,7 @@ class WebRtcSession:
         self._offered: Link | None = None
         self._send: SendStream | None = None
         self._receive: ReceiveStream | None = None
+        self._playout: Playout | None = None
         self._clock: asyncio.Task[None] | None = None
         self._ended = False
         self._far_end_holds = False
@@ -221,7 +223,7 @@ class WebRtcSession:
         self._tones_sent.set()
         self.handset.close()
         # The streams know us: what C code holds for them shall not wait for the garbage collector.
-        self._before, self._send, self._receive = self.counts, None, None
+        self._before, self._send, self._receive, self._playout = self.counts, None, None, None
 
     def _check_open(self) -> None:
         if self._ended:
@@ -275,6 +277,7 @@ class WebRtcSession:
         )
         codecs = remote.codecs + (sdp.offered(self._offer_like) if offered else ())
         self._receive = ReceiveStream(codecs, lambda tone: _tell(self._on_tone, tone))
+        self._playout = Playout(self._receive)
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
         await link.start(remote, within=self._connect_timeout)
@@ -306,14 +309,25 @@ class WebRtcSession:
 
     def _clock_ended(self, clock: asyncio.Task[None]) -> None:
         if not clock.cancelled() and (exc := clock.exception()) is not None:
-            # A codec that fails must not leave a call that looks alive and is silent.
-            log.error("media.clock_failed", exc_info=exc)
-            self._set_state("failed")
+            self._broke(exc)
+
+    def _broke(self, exc: BaseException) -> None:
+        """Fail: a codec that fails must not leave a call that looks alive and is silent."""
+        log.error("media.clock_failed", exc_info=exc)
+        self._set_state("failed")
 
     def _packet_received(self, data: bytes) -> None:
         packet = RtpPacket.decode(data)
-        if packet is not None and self._receive is not None:
-            self._receive.receive(packet, monotonic())
+        if packet is None or self._receive is None:
+            return
+        now = monotonic()
+        self._receive.receive(packet, now)
+        if self._state != "connected" or self._playout is None:
+            return
+        try:
+            self._hear(self._playout.arrived(now))
+        except Exception as exc:  # as in the clock
+            self._broke(exc)
 
     async def _stop_clock(self) -> None:
         clock, self._clock = self._clock, None
@@ -340,8 +354,8 @@ class WebRtcSession:
                 self._report()
 
     def _step(self) -> None:
-        link, send, receive = self._link, self._send, self._receive
-        if link is None or send is None or receive is None:
+        link, send, playout = self._link, self._send, self._playout
+        if link is None or send is None or playout is None:
             return
         frame = self.handset.say()
         if self._far_end_holds and not send.dtmf.is_sending:
@@ -352,7 +366,12 @@ class WebRtcSession:
                 link.post(packet)
         if not send.dtmf.is_sending:
             self._tones_sent.set()
-        self.handset.hear(receive.step())
+        self._hear(playout.step(monotonic()))
+        self.handset.note()
+
+    def _hear(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.handset.hear(frame)
 
     def _report(self) -> None:
         if self._link is None or self._send is None or self._receive is None:

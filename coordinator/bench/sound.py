@@ -13,6 +13,8 @@ from .worker import Worker, open_worker
 _CALLS = 25
 _BURSTS = 100
 _ROUNDS = 5
+#: Bursts in the first four seconds of a call, in which its queues find out how little they may hold.
+_SETTLING = 10
 _FIRST, _ALL = 100, 1000
 
 
@@ -65,7 +67,7 @@ async def _mouth_to_ear(stage: Stage) -> list[AnyRow]:
                     _worker("calls", "1", "silence", "device:ear_speaker", environment=environment)
                 )
                 await _introduce(talker, hearer, 1)
-                called += (await listener.ask(bursts=bursts + 2))["delays"][2:]  # a call settles first
+                called += (await listener.ask(bursts=bursts + _SETTLING))["delays"][_SETTLING:]
             async with _worker("wire", "mouth_mic", "ear_speaker", environment=environment) as plain:
                 await plain.answer()
                 wired += (await listener.ask(bursts=bursts))["delays"][1:]

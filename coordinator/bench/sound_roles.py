@@ -25,7 +25,7 @@ from shared.clock import monotonic
 
 _LOOPBACK = ("127.0.0.1",)
 _LAG_SECONDS = 0.005
-_BURST_SECONDS, _BURST_EVERY = 0.03, 0.4
+_BURST_SECONDS, _BURST_EVERY = 0.03, 0.3
 _LOUD = 1500
 _BLOCK = 240
 
