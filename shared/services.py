@@ -1,6 +1,7 @@
 """What the service offers by numbers of its own: parked calls, supervision, calls of our other devices."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from .call import Call
@@ -13,14 +14,14 @@ _EXTENSION = re.compile(r"[0-9]{1,32}")
 _PRIVATE = "prk"
 
 
-class Services:
+class Services(ABC):
     """The verbs that are calls to such numbers. All raise what :meth:`Phone.call` raises."""
 
+    @abstractmethod
     async def call(
         self, number: str, *, caller_id: str = "", headers: Sequence[tuple[str, str]] = ()
     ) -> Call:
         """Call ``number`` and return the call once it is answered."""
-        raise NotImplementedError
 
     async def retrieve(self, location: str) -> Call:
         """Talk with whoever is parked at ``location``, as :meth:`Call.park` returned it."""

@@ -1,5 +1,6 @@
 """Who talks with whom in a call, and where: the ends of a call, however it came about."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from .switch import Switch
 
 
 @dataclass(slots=True, eq=False)
-class Conversation:
+class Conversation(ABC):
     """The two ends of a call. :class:`~agents.pbx.calls.Call` adds how it is rung, answered and ended."""
 
     switch: Switch
@@ -120,9 +121,9 @@ class Conversation:
 
     # -- the parts
 
+    @abstractmethod
     def _adopt(self, leg: Leg) -> None:
         """Let a leg tell this call what happens to it."""
-        raise NotImplementedError
 
     def _record(self, event: str, **facts: Any) -> None:
         self.switch.ledger.record(event, call=self.call, **facts)

@@ -1,5 +1,6 @@
 """A phone's leg as far as its dialog goes: what the service asks of the phone in it, and its names."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,9 @@ class DialogLeg(SoundingLeg):
         elif event.status in _GONE:
             self._unknown_there()
 
+    @abstractmethod
     def _unknown_there(self) -> None:
         """Take that the phone does not know the call."""
-        raise NotImplementedError
 
     def _dialog_over(self) -> None:
         """Tell those who waited for the end."""

@@ -17,6 +17,8 @@ from .sounds import Anchored
 from .views import LegView
 
 if TYPE_CHECKING:
+    from agents.media.base import MediaState
+
     from .phones import Phone
 
 
@@ -75,6 +77,9 @@ class PhoneLeg(DialogLeg):
             sip.DialogRequestReceived: self._requested,
             sip.DialogRequestDone: self._asked,
         }
+
+    def partner_is(self, state: "MediaState", *, holds: bool) -> None:
+        """Do nothing: a phone hears how it is."""
 
     async def rename(self, call_id: CallName) -> None:
         """Let its phone know the call by another name from now on: a re-INVITE of the same sound.

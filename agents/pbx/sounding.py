@@ -1,6 +1,7 @@
 """A phone's leg as far as its sound goes: where that ends, and how it is moved."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .media.room import Party
 
 
-class SoundingLeg:
+class SoundingLeg(ABC):
     """The sound of a phone's leg. :class:`~agents.pbx.phone_leg.PhoneLeg` adds the signalling."""
 
     def __init__(
@@ -48,9 +49,6 @@ class SoundingLeg:
     def media_state(self) -> "MediaState":
         """Whether its line is connected."""
         return self.sound.line.state if isinstance(self.sound, Anchored) else "new"
-
-    def partner_is(self, state: "MediaState", *, holds: bool) -> None:
-        """Do nothing: a phone hears how it is."""
 
     def sound_here(self) -> Anchored:
         """Return its sound at the service, made now if there is none: of a leg that is not connected yet."""
@@ -104,13 +102,13 @@ class SoundingLeg:
         if sound is not None:
             sound.close()
 
+    @abstractmethod
     def reoffer(self, sdp: str) -> None:
         """Send a re-INVITE; its answer comes to :meth:`reoffer_done`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def acknowledge(self, sdp: str) -> None:
         """Send the ACK with our answer to what the phone has offered in its 200."""
-        raise NotImplementedError
 
     def reoffer_done(self, status: int, sdp: str) -> None:
         """Take the phone's answer to :meth:`reoffer`."""

@@ -4,6 +4,7 @@ A voice has listeners, each a process. All publish the same state: ten calls.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import zmq
@@ -22,7 +23,7 @@ BLOCK, PAUSE = 20, 0.01
 _SETTLING = 0.3
 
 
-class Voice:
+class Voice(ABC):
     """Base: publishes numbered states to listeners of the crew.
 
     Args:
@@ -60,11 +61,11 @@ class Voice:
         """Fall silent, and end the listeners."""
         self._crew.dismiss(f"listener-{self.name}-")
 
-    async def _publish(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _publish(self) -> None: ...
 
-    def _role(self, name: str) -> AnyRole:
-        raise NotImplementedError
+    @abstractmethod
+    def _role(self, name: str) -> AnyRole: ...
 
 
 class Ours(Voice):
