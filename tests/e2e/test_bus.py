@@ -287,13 +287,14 @@ def test_two_thousand_frames_of_nonsense_and_raw_bytes_do_not_disturb_the_leader
             holder = it.holder()
             context: Context = zmq.Context()
             strangers = []
-            for kind, endpoint in zip((zmq.XSUB, zmq.DEALER, zmq.XSUB), holder.endpoints, strict=True):
+            kinds = (zmq.XSUB, zmq.DEALER, zmq.XSUB, zmq.XSUB)  # one for each of the endpoints
+            for kind, endpoint in zip(kinds, holder.endpoints, strict=True):
                 strangers.append(context.socket(kind))
                 strangers[-1].set(zmq.SNDHWM, 0)
                 strangers[-1].connect(endpoint)
             for number in range(2_000):
                 frames = nonsense(rng, holder.epoch)
-                strangers[number % 4 % 3].send_multipart(frames, zmq.DONTWAIT)
+                strangers[number % 5 % 4].send_multipart(frames, zmq.DONTWAIT)
                 if number % 100 == 0:
                     await asyncio.to_thread(raw_bytes, Path(holder.endpoints.state[6:]), rng)
                     await asyncio.to_thread(raw_bytes, Path(holder.endpoints.actions[6:]), rng)
