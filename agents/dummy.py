@@ -39,6 +39,18 @@ from .succession import Succession
 
 #: Seconds that a window waits before it connects to a new leader whose state it has: others still want it.
 _CALM = 0.03
+#: And the seconds over which the windows spread then, for each of them.
+_SPREAD = 0.001
+#: Seconds that a new leader has to speak up when the line to the one before broke.
+_SILENCE = 0.02
+
+
+def calm(snapshot: Snapshot) -> float:
+    """Return in how many seconds a window should do what can wait after a change of leader.
+
+    The new state is to be everywhere first, and then not all windows are to do it at the same time.
+    """
+    return _CALM + ids.chance() * _SPREAD * len(snapshot.windows)
 
 
 @dataclass(slots=True)
@@ -58,9 +70,10 @@ class DummyAgent:
     Must be made inside the loop that shall own it.
 
     Args:
-        changed: Called with what each new state changed. endpoints: Says where an instance would speak from
-        as the leader of an epoch. With it, the window listens
-            to the heir before that leads, and needs no other word to follow it.
+        changed: Called with what each new state changed.
+        endpoints: Says where an instance would speak from as the leader of an epoch. With it, the window
+            listens to the heir before that leads, and needs no other word to follow it.
+        lost: Called with the epoch of a leader whose line broke, and after whom nobody spoke up.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class DummyAgent:
         *,
         trace: Trace | None = None,
         endpoints: Callable[[int, str], Endpoints] | None = None,
+        lost: Callable[[int], None] = lambda _epoch: None,
     ) -> None:
         self.replica = Replica(now=boottime(), stale_after=settings.stale_after)
         self._context, self._window, self._settings, self._changed = context, window, settings, changed
@@ -85,6 +99,8 @@ class DummyAgent:
         self._succession = Succession(endpoints, self._subscribe)
         self._next: Holder | None = None  # the heir, who leads and is still to be followed
         self._following: asyncio.TimerHandle | None = None
+        self._lost = lost
+        self._silence: asyncio.TimerHandle | None = None
         self._windows: tuple[Window, ...] | None = None  # of the state before
         self._pending: dict[str, _Pending] = {}
         self._ids = map("{}{:x}".format, repeat(ids.new_id(6)), count())
@@ -119,7 +135,7 @@ class DummyAgent:
             return  # somebody took over while this window was leaving, or it spoke to us before
         unsent = self._hang_up()
         self._holder = holder
-        self._client = ActionClient(self._context, holder.endpoints.actions, self._replied)
+        self._client = ActionClient(self._context, holder.endpoints.actions, self._replied, self._line_broke)
         self._subscriber = self._succession.subscription(holder)
         self._attach()
         for pending in self._pending.values():
@@ -165,7 +181,7 @@ class DummyAgent:
             self._client.send(Detach(epoch=self._holder.epoch, instance=self._window.instance))
         self._hang_up()
         self._succession.close()
-        for timer in (self._staleness, self._expiry, self._following):
+        for timer in (self._staleness, self._expiry, self._following, self._silence):
             if timer is not None:
                 timer.cancel()
         self._trace.write("LEFT")
@@ -179,13 +195,23 @@ class DummyAgent:
         endpoint = holder.endpoints.own if is_own else holder.endpoints.state
         return Subscriber(self._context, endpoint, self._reader.decode, self._arrived)
 
-    def _heir_leads(self, heir: Holder) -> None:
+    def _line_broke(self) -> None:
+        """Take that the leader has closed its end, or died: its heir speaks soon, or something is wrong."""
+        if self._holder is not None and self._silence is None:
+            self._silence = self._loop.call_later(_SILENCE, self._nobody_spoke, self._holder.epoch)
+
+    def _nobody_spoke(self, epoch: int) -> None:
+        self._silence = None
+        if self._next is None and self._holder is not None and self._holder.epoch == epoch:
+            self._lost(epoch)
+
+    def _heir_leads(self, heir: Holder, snapshot: Snapshot) -> None:
         """Take that the heir speaks as the leader: to follow it can wait, unless somebody waits for it."""
         if self._pending:
             self.follow(heir)  # now: what was never sent to the leader before can be sent to this one
         elif self._next is None:
             self._next = heir
-            self._following = self._loop.call_later(_CALM, self.follow, heir)
+            self._following = self._loop.call_later(calm(snapshot), self.follow, heir)
 
     def _look_ahead(self) -> None:
         """Listen to the next heir, too."""
@@ -195,7 +221,7 @@ class DummyAgent:
 
     def _arrived(self, snapshot: Snapshot) -> None:
         if (heir := self._succession.speaker(snapshot)) is not None:
-            self._heir_leads(heir)
+            self._heir_leads(heir, snapshot)
         before = self.replica.version
         changes = self.replica.apply(snapshot, boottime())
         version = self.replica.version

@@ -5,16 +5,20 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
 from shared.errors import MessageError
 from shared.log import log
-from shared.messages import Snapshot
+from shared.messages import Snapshot, Version, Window, encode
 
 from .bus import Post
 from .phone import Estate, PhoneCore, decode_estate
 from .sip.trace import SipTrace
+
+#: After so many runs Python has made of a function what it makes of one that runs often.
+_REHEARSALS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +48,7 @@ class Office:
 
 def make_core(office: Office) -> PhoneCore:
     """Return the phone's mind for this term."""
-    now = boottime()
-    return PhoneCore(
+    return _make(
         group=office.group,
         instance=office.instance,
         epoch=office.epoch,
@@ -55,6 +58,22 @@ def make_core(office: Office) -> PhoneCore:
         seed=office.seed,
         estate=_read_estate(office.estate),
         predecessor_died=office.predecessor_died,
+    )
+
+
+def rehearse(account: Account, settings: Settings) -> None:
+    """Make a mind and its first state for nobody: what Python runs for the first time takes it long."""
+    window = Window(instance="", name="", pid=0)
+    seed = Snapshot(version=Version(0, 0), group="", leader="", windows=(window,))
+    make = partial(_make, group="", instance="", epoch=0, account=account, sip_instance_id="")
+    for _ in range(_REHEARSALS):
+        encode(make(settings=settings, seed=seed, estate=None).snapshot(Version(0, 0)))
+
+
+def _make(**facts: Any) -> PhoneCore:
+    now = boottime()
+    return PhoneCore(
+        **facts,
         new_id=partial(secrets.token_hex, 8),
         now=now,
         wall_offset=wall() - now,

@@ -5,6 +5,9 @@ One loop does both, on purpose: a loop that hangs renews no lease, so it is pass
 The *heir* prepares for its promotion: it imports the real phone, reads whom to trust, and binds the sockets
 of the next epoch, so that the windows are connected before it has anything to say. The other windows do not,
 which keeps them small; should they have to lead all the same, it takes them a tenth of a second longer.
+It is also the only one that waits for the leader's lock: fifty processes that the kernel wakes at once stand
+in the way of the one that has work to do. The others hear the new leader's first word; where there is none,
+their broken line to the old one tells them to look, each somewhat later than who stands before it.
 """
 
 import asyncio
@@ -15,16 +18,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import zmq
 
-from agents.bus import Post, Subscriber
+from agents.bus import Post
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.config import Account, Settings
 from shared.election import (
     Effect,
     Election,
-    Endpoints,
     Follow,
     Holder,
     Look,
@@ -39,6 +42,7 @@ from shared.log import log
 from shared.messages import Snapshot
 from shared.trace import Trace
 
+from .bequest import Bequest
 from .lease import Lease, Vacant
 
 if TYPE_CHECKING:
@@ -51,10 +55,14 @@ _LEADERLESS = (
     "start one with sound, or with --may-lead (in a program: candidate=True)"
 )
 
-#: How long the others let the heir go first. It needs less; and they hear of it without looking.
-_PATIENCE = 0.02
-#: How long whatever can wait does so after a change of leader: the state is to be everywhere first.
-_CALM = 0.03
+#: How long each in the line of succession lets the one before go first, and how long the last of them waits.
+_PATIENCE, _MOST_PATIENCE = 0.02, 0.2
+#: How long a new leader leaves the processors to the windows that show its first state.
+_HEAD_START = 0.004
+#: How long a new heir leaves them to the new leader, which registers, before it loads the phone.
+_LOADING_DELAY = 0.06
+#: So many of that line keep at hand what the leader would leave behind.
+_EXECUTORS = 5
 #: What leads, and what a window that does not lead can do without.
 _PHONE = "agents.real"
 #: How long leaving may take: the farewell, and a service that does not answer to it.
@@ -90,12 +98,12 @@ class Keeper:
         self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
         self._agent: RealAgent | None = None
         self._post: Post | None = None  # the sockets of an epoch that may be ours
-        self._heirloom: Subscriber[bytes] | None = None
-        self._estate = b""  # what the leader whom we follow would leave behind
-        self._is_heir = self._is_prepared = False
-        self._predecessor_died = False  # or it was passed over, and its process lives
+        self._bequest = Bequest(context)  # of the leader whom we follow
+        self._rank: int | None = None  # how many others would lead before us; None: we would not
+        self._watched = 0  # the newest epoch whose lock we wait for
+        self._loading: asyncio.TimerHandle | None = None
+        self._departed: frozenset[str] = frozenset()  # who led, and died; others were passed over, and live
         self._timer: asyncio.TimerHandle | None = None
-        self._preparing: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._complaints: set[str] = set()
@@ -114,6 +122,7 @@ class Keeper:
         self._election = Election(
             now=boottime(), candidate=self._candidacy.is_candidate, lease_time=settings.lease_time
         )
+        self._election.patience = _MOST_PATIENCE
         try:
             self._step()
             await until_cancelled()
@@ -122,27 +131,50 @@ class Keeper:
             self._election.retire()
             if self._agent is not None:
                 await self._agent.leave()
-            self._stop_expecting()
+            self._bequest.stop()
             self._leave_post()
-            for timer in (self._timer, self._preparing):
+            for timer in (self._timer, self._loading):
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(*self._ending)
             self._lease.release()
 
-    def heir_changed(self, heir: str, epoch: int) -> None:
-        """Take from the window who shall lead after ``epoch``. May be called from any thread."""
-        self._thread.post(self._heir_changed, heir == self._candidacy.instance, epoch)
+    def standing_changed(self, rank: int | None, epoch: int) -> None:
+        """Take from the window how many others would lead before us after ``epoch``; None: we would not.
 
-    def _heir_changed(self, is_heir: bool, epoch: int) -> None:
+        May be called from any thread.
+        """
+        self._thread.post(self._standing_changed, rank, epoch)
+
+    def leader_lost(self, epoch: int) -> None:
+        """Take from the window that the leader of ``epoch`` is gone, and nobody spoke up. From any thread."""
+        self._thread.post(self._look_soon, epoch)
+
+    def _standing_changed(self, rank: int | None, epoch: int) -> None:
         if self._is_closing:
             return
-        self._is_heir = is_heir
-        if self._preparing is not None:
-            self._preparing.cancel()
-        self._preparing = self._loop.call_later(_CALM, self._prepare, epoch + 1) if is_heir else None
-        if not is_heir:
+        self._rank = rank
+        self._election.patience = _MOST_PATIENCE if rank is None else min(rank * _PATIENCE, _MOST_PATIENCE)
+        if epoch > self._election.epoch:
+            self._look_soon(self._election.epoch)
+        self._keep_watch()
+        self._expect_estate()
+        if rank == 0:
+            self._prepare(epoch + 1)
+        elif not self._election.is_leader:
             self._leave_post()
+            self._lease.withdraw()
+
+    def _look_soon(self, epoch: int) -> None:
+        self._election.died(epoch, boottime(), is_late=True)
+        self._step()
+
+    def _keep_watch(self) -> None:
+        """Be told of the leader's death at once if we are the heir."""
+        holder = self._election.holder
+        if self._rank == 0 and holder is not None and holder.epoch > self._watched:
+            self._watched = holder.epoch
+            self._lease.watch(holder.epoch, self._opened)
 
     def _prepare(self, epoch: int) -> None:
         """Do before our promotion what would delay it."""
@@ -150,11 +182,14 @@ class Keeper:
             return  # too late: to bind the sockets of a term that has begun would take their place
         with contextlib.suppress(GroupError):  # if it matters, it will be said when we try to lead
             self._man_post(epoch)
-        if not self._is_prepared:
-            self._is_prepared = True
-            task = asyncio.create_task(asyncio.to_thread(_load, self._candidacy.account), name="prepare")
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._lease.prepare(epoch)
+        if self._loading is None:
+            self._loading = self._loop.call_later(_LOADING_DELAY, self._load)
+
+    def _load(self) -> None:
+        task = asyncio.create_task(asyncio.to_thread(_load, self._candidacy), name="prepare")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
@@ -192,10 +227,10 @@ class Keeper:
             case TryLease(epoch):
                 self._try(epoch)
             case Follow(holder):
-                self._predecessor_died = False
-                self._lease.watch(holder.epoch, self._opened, self._patience)
+                self._departed = frozenset()
+                self._keep_watch()
                 self._candidacy.follow(holder)
-                self._expect_estate(holder.endpoints)
+                self._expect_estate()
             case Promote(epoch):
                 self._promote(epoch)
             case Renew(deadline):
@@ -209,8 +244,7 @@ class Keeper:
     def _look(self) -> None:
         found = self._lease.look()
         if isinstance(found, Vacant):
-            if found.epoch == self._election.epoch:
-                self._predecessor_died = True  # our own look was faster than the lock that we wait for
+            self._departed = found.departed
             self._election.vacant(found.epoch, boottime())
         else:
             self._election.held(found, boottime())
@@ -225,20 +259,18 @@ class Keeper:
         if self._lease.try_take(epoch, deadline):
             self._election.granted(epoch, now)
         else:
-            self._leave_post()
+            self._leave_post()  # and try_take has withdrawn
             self._look()
 
     def _opened(self, epoch: int) -> None:
         """Called by the lease on a thread of its own: the holder of ``epoch`` has died or let go."""
         self._thread.post(self._died, epoch)
 
-    def _patience(self) -> float:
-        return 0.0 if self._is_heir else _PATIENCE
-
     def _died(self, epoch: int) -> None:
-        if epoch == self._election.epoch:  # else one before has ended at last, and nothing changes
-            self._predecessor_died = True
-        self._election.died(epoch, boottime(), is_late=not self._is_heir)
+        holder = self._election.holder
+        if holder is not None and epoch == holder.epoch:  # else one before has ended at last: nothing changes
+            self._departed = frozenset((holder.instance,))
+        self._election.died(epoch, boottime(), is_late=self._rank != 0)
         self._step()
 
     def _promote(self, epoch: int) -> None:
@@ -248,7 +280,7 @@ class Keeper:
         from agents.office import Office  # a third of a window's memory: see the module's docstring
         from agents.real import RealAgent
 
-        candidacy, post = self._candidacy, self._post
+        candidacy, post, seed = self._candidacy, self._post, self._seed()
         assert post is not None
         office = Office(
             group=candidacy.group,
@@ -258,15 +290,14 @@ class Keeper:
             account=candidacy.account,
             sip_instance_id=candidacy.sip_instance_id,
             settings=candidacy.settings,
-            seed=candidacy.seed(),
-            estate=self._estate,
-            predecessor_died=self._predecessor_died,
+            seed=seed,
+            estate=self._bequest.estate,
+            predecessor_died=seed is not None and seed.leader in self._departed,
             may_act=self._lease.is_held,
             offer=self._lease.offer,
             deposed=partial(self._deposed_soon, epoch),
             sip_trace=candidacy.sip_trace,
         )
-        self._stop_expecting()
         candidacy.trace.write("PROMOTED", epoch=epoch)
         self._post = None
         try:
@@ -277,7 +308,22 @@ class Keeper:
         log.info("leader.promoted", epoch=epoch, instance=candidacy.instance)
         # Its own window follows like any other.
         candidacy.follow(Holder(epoch, float("inf"), candidacy.instance, 0, post.endpoints))
-        self._loop.call_soon(self._lease.settle_in)
+        self._loop.call_later(_HEAD_START, self._settle_in)
+
+    def _seed(self) -> Snapshot | None:
+        """Return the state to begin with, without those who led and died before they could be missed."""
+        seed = self._candidacy.seed()
+        if seed is None or self._departed <= {seed.leader}:
+            return seed
+        gone = self._departed - {seed.leader}
+        windows = tuple(window for window in seed.windows if window.instance not in gone)
+        return msgspec.structs.replace(seed, windows=windows)
+
+    def _settle_in(self) -> None:
+        """Do what could wait until the windows have our first state."""
+        self._lease.settle_in()
+        if self._election.is_leader:
+            self._bequest.stop()
 
     def _man_post(self, epoch: int) -> None:
         """Have the sockets of ``epoch`` bound, should it be ours.
@@ -301,19 +347,14 @@ class Keeper:
             self._post.close()
             self._post = None
 
-    def _expect_estate(self, endpoints: Endpoints) -> None:
-        """Keep at hand what the leader would leave behind, if we may be its successor."""
-        self._stop_expecting()
-        if self._candidacy.is_candidate and not self._is_closing:
-            self._heirloom = Subscriber(self._context, endpoints.estate, bytes, self._inherit)
-
-    def _stop_expecting(self) -> None:
-        if self._heirloom is not None:
-            self._heirloom.close()
-            self._heirloom = None
-
-    def _inherit(self, estate: bytes) -> None:
-        self._estate = estate
+    def _expect_estate(self) -> None:
+        """Keep at hand what the leader would leave behind, if we may well be its successor."""
+        holder = self._election.holder
+        is_executor = self._candidacy.is_candidate and (self._rank or 0) < _EXECUTORS  # or may be: a newcomer
+        if not is_executor:
+            self._bequest.renounce()
+        elif holder is not None and not self._is_closing:
+            self._bequest.expect(holder.endpoints.estate)
 
     def _renew(self, deadline: float) -> None:
         if self._lease.is_held():
@@ -337,16 +378,18 @@ class Keeper:
             return  # the agent is leaving already
         agent, self._agent = self._agent, None
         if agent is not None:
-            self._estate = agent.estate  # newer than what it was given
+            self._bequest.estate = agent.estate  # newer than what it was given
             task = asyncio.create_task(agent.abandon(), name="abandon")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
 
-def _load(account: Account) -> None:
+def _load(candidacy: Candidacy) -> None:
     """Have the phone in memory, and whom to trust."""
+    from agents.office import rehearse
     from agents.sip.transport import tls_context
 
     importlib.import_module(_PHONE)
+    rehearse(candidacy.account, candidacy.settings)
     with contextlib.suppress(AccountError):  # the line will say it when it matters
-        tls_context(account)
+        tls_context(candidacy.account)

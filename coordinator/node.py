@@ -22,6 +22,7 @@ from shared.trace import Trace
 from .group import load_instance_id, open_group_dir
 from .keeper import Candidacy, Keeper
 from .lease import FileLease
+from .standing import Standing
 
 if TYPE_CHECKING:
     from agents.media.host import MediaHost
@@ -62,8 +63,6 @@ class Node:
             media=sound is not None,
             candidate=candidate,
         )
-        self._heir = ("", 0)
-        self._line_of_succession: tuple[tuple[Window, ...], int] = ((), 0)
         self._host: MediaHost | None = None
 
     async def __aenter__(self) -> Self:
@@ -71,13 +70,13 @@ class Node:
         sip_instance_id = load_instance_id(self._settings, self._group)
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
+        lease = FileLease(directory, self._window.instance, is_candidate=self._candidate)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._trace = Trace(self._settings.trace_dir, self._window.instance)
         self._trace.write("JOINED", pid=os.getpid())
         self._sampling: asyncio.TimerHandle | None = None
         if self._trace.is_on:
             self._sample()
-        lease = FileLease(directory, self._window.instance)
         self._agent = DummyAgent(
             self._context,
             self._window,
@@ -85,7 +84,9 @@ class Node:
             self._changed,
             trace=self._trace,
             endpoints=lease.endpoints,
+            lost=self._leader_lost,
         )
+        self._standing = Standing(self._window.instance, self._standing_changed)
         self.phone = Phone(self._agent, self._sound)
         if self._sound is not None:
             from agents.media.host import MediaHost
@@ -117,6 +118,7 @@ class Node:
     async def __aexit__(self, *exc_info: object) -> None:
         # The leader's farewell asks its own window's host to end its sound, so the host goes last.
         self._agent.close()
+        self._standing.close()
         self._failure.cancel()
         if self._sound is not None:
             self._sound.close()
@@ -155,13 +157,14 @@ class Node:
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
         snapshot = self._agent.snapshot
-        if snapshot is None or (snapshot.windows, snapshot.version.epoch) == self._line_of_succession:
-            return
-        self._line_of_succession = snapshot.windows, snapshot.version.epoch
-        heir = snapshot.heir(), snapshot.version.epoch
-        if heir != self._heir:
-            self._heir = heir
-            self._keeper.heir_changed(*heir)
+        if snapshot is not None:
+            self._standing.shown(snapshot)
+
+    def _standing_changed(self, rank: int | None, epoch: int) -> None:
+        self._keeper.standing_changed(rank, epoch)
+
+    def _leader_lost(self, epoch: int) -> None:
+        self._keeper.leader_lost(epoch)
 
     def _sample(self) -> None:
         self._trace.resources(len(asyncio.all_tasks()))

@@ -3,7 +3,8 @@
 A lease has one holder per epoch (see ``coordinator/lease``). This core is told what the lease's files and
 locks show, and says when to try, whom to follow, when to renew and when to step down:
 
-* the holder died or let go: every candidate tries the next epoch at once, one wins;
+* the holder died or let go: a candidate tries the next epoch, at once if it is the heir; the others let those
+  who stand before them in the line of succession go first, each for as long as its ``patience``;
 * the holder's deadline passed although it still holds its lock (stopped, hung, suspended): the next epoch is
   tried all the same; the holder notices a successor before its next effect, and steps down;
 * a process that does not want to lead (``candidate=False``) only follows, and says so once if nobody leads.
@@ -101,6 +102,7 @@ class Election:
         self.is_leader = False
         self.epoch = 0  # highest granted or seen; never goes down
         self.holder: Holder | None = None
+        self.patience = 0.0  # seconds that others have to take over before us
         self._candidate, self._lease_time, self._look_every = candidate, lease_time, look_every
         self._deadline: float | None = now
         self._leaderless_since: float | None = None
@@ -112,8 +114,11 @@ class Election:
         self._saw(epoch)
         if self.is_leader:
             self._step_down()
-        self.holder = None
-        self._try_next(now)
+        is_news, self.holder = self.holder is not None, None
+        if is_news and self.patience > 0.0:
+            self._deadline = now + self.patience
+        else:
+            self._try_next(now)
 
     def held(self, holder: Holder, now: float) -> None:
         """Record that ``holder`` holds the newest epoch; seen again, that its deadline moved."""
@@ -128,8 +133,8 @@ class Election:
         self.holder = holder
         if is_news:
             self._effects.append(Follow(holder))
-        self._deadline = holder.deadline
-        if holder.deadline <= now:
+        self._deadline = holder.deadline + self.patience
+        if self._deadline <= now:
             self._try_next(now)
         else:
             self._leaderless_since, self._has_told = None, False
@@ -137,7 +142,8 @@ class Election:
     def died(self, epoch: int, now: float, *, is_late: bool = False) -> None:
         """Record that the lock of ``epoch`` opened: its holder died or let go.
 
-        ``is_late``: so long ago that another process may have taken over. Then :meth:`tick` looks first.
+        ``is_late``: another process may have taken over since, or the news is not sure. Then :meth:`tick`
+        looks first.
         """
         if epoch != self.epoch or self.is_leader:
             return

@@ -123,6 +123,41 @@ def test_the_holders_death_is_an_invitation() -> None:
     assert election.effects() == [TryLease(5)]
 
 
+def test_who_is_not_the_heir_looks_first_and_lets_others_go_before_it() -> None:
+    election = follower(4)
+    election.patience = 0.04
+    election.died(4, 100.1, is_late=True)
+    election.tick(100.1)
+    assert election.effects() == [Look()]
+    election.vacant(4, 100.1)
+    assert election.effects() == []
+    assert election.next_deadline() == pytest.approx(100.14)
+    election.tick(100.14)
+    assert election.effects() == [Look()]
+    election.vacant(4, 100.14)
+    assert election.effects() == [TryLease(5)]
+
+
+def test_a_line_that_broke_while_the_holder_lives_changes_nothing() -> None:
+    election = follower(4)
+    election.died(4, 100.1, is_late=True)
+    election.tick(100.1)
+    election.effects()
+    election.held(holder(4), 100.1)
+    assert election.effects() == []
+    assert election.next_deadline() == 100.5
+
+
+def test_a_holder_that_hangs_is_passed_over_by_the_heir_first() -> None:
+    election = follower(4)
+    election.patience = 0.04
+    election.held(holder(4, deadline=100.5), 100.51)
+    assert election.effects() == []
+    assert election.next_deadline() == pytest.approx(100.54)
+    election.held(holder(4, deadline=100.5), 100.55)
+    assert election.effects() == [TryLease(5)]
+
+
 def test_the_death_of_an_earlier_holder_is_old_news() -> None:
     election = follower(4)
     election.died(3, 100.1)

@@ -199,3 +199,4 @@ def test_the_heir_is_the_first_window_that_may_lead_and_does_not() -> None:
     state = Snapshot(version=Version(1, 1), group="g", leader="leader", windows=windows)
     assert state.heir() == "desk"
     assert Snapshot(version=Version(1, 1), group="g", leader="leader", windows=windows[:2]).heir() == ""
+    assert [state.rank(window.instance) for window in windows] == [None, None, 0, 1]

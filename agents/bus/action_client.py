@@ -15,17 +15,23 @@ _OUTBOX_LIMIT = 256
 
 
 class ActionClient:
-    """Send messages to the leader, and call ``receive`` with what it answers."""
+    """Send messages to the leader, and call ``receive`` with what it answers, ``lost`` when it is gone."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, receive: Callable[[FromLeader], None]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        receive: Callable[[FromLeader], None],
+        lost: Callable[[], None] | None = None,
     ) -> None:
         socket = open_socket(context, zmq.DEALER)
         # By default a DEALER queues for a peer that it never met, and whoever comes next reads it.
         socket.set(zmq.IMMEDIATE, 1)
         socket.connect(endpoint)
         self._receive = receive
-        self._socket = DrainedSocket(socket, self._arrived, outbox_limit=_OUTBOX_LIMIT, is_single=True)
+        self._socket = DrainedSocket(
+            socket, self._arrived, lost=lost, outbox_limit=_OUTBOX_LIMIT, is_single=True
+        )
 
     def send(self, message: ToLeader) -> bool:
         """Send ``message``, as soon as the leader is connected. False: dropped, too much waits already."""

@@ -13,6 +13,7 @@ from typing import cast
 
 import zmq
 
+from shared import ids
 from shared.messages import MAX_FRAME_BYTES
 
 Frames = Sequence[bytes]
@@ -24,6 +25,8 @@ _EVENTS, _RCVMORE = int(zmq.EVENTS), int(zmq.RCVMORE)
 
 #: Messages read in one go before other tasks get their turn.
 _BATCH = 256
+#: How long a socket waits at least before it connects again, and at most three times as long.
+_RECONNECT_MS = 10
 #: An edge that was missed all the same costs at most this many seconds.
 _WATCHDOG = 0.5
 
@@ -34,9 +37,10 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socke
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     socket.set(zmq.HANDSHAKE_IVL, 2_000)
-    # The default of 100 ms would be nearly all of the failover time; the cap keeps a lost peer cheap.
-    socket.set(zmq.RECONNECT_IVL, 1)
-    socket.set(zmq.RECONNECT_IVL_MAX, 50)
+    # Not at once: after a leader's death fifty windows would knock at a dead door while its heir speaks.
+    # Not all at a time, either; and seldom in the end, which keeps a lost peer cheap.
+    socket.set(zmq.RECONNECT_IVL, int(_RECONNECT_MS * (1.0 + 2.0 * ids.chance())))
+    socket.set(zmq.RECONNECT_IVL_MAX, 10 * _RECONNECT_MS)
     return socket
 
 
@@ -55,7 +59,7 @@ class DrainedSocket:
     Must be made inside the running loop that shall own it. ``drained`` is called when what had arrived is
     read, in the same turn of the loop. What cannot be sent yet waits in an outbox of ``outbox_limit``
     messages; 0 means that it is dropped. With ``is_single`` each frame counts as a message: nothing asks
-    whether more of it follows.
+    whether more of it follows. ``lost`` is called when nothing can be sent any more: the peer is gone.
     """
 
     def __init__(
@@ -64,11 +68,13 @@ class DrainedSocket:
         receive: Callable[[Frames], None],
         *,
         drained: Callable[[], None] | None = None,
+        lost: Callable[[], None] | None = None,
         outbox_limit: int = 0,
         is_single: bool = False,
     ) -> None:
         self._socket, self._receive, self._drained = socket, receive, drained
-        self._is_single = is_single
+        self._lost, self._is_single = lost, is_single
+        self._could_send = 0
         # Partials and no methods of ours: asked several times a message.
         get = cast("Callable[[int], int]", socket.get)
         self._events: Callable[[], int] = partial(get, _EVENTS)
@@ -159,6 +165,8 @@ class DrainedSocket:
             if self._is_closed:
                 return True
             events = self._events()
+            if self._lost is not None:
+                self._notice_loss(events & _POLLOUT)
             if self._outbox and events & _POLLOUT:
                 self._flush()
             if events & _POLLIN:
@@ -171,6 +179,11 @@ class DrainedSocket:
         if is_news and self._drained is not None:
             self._drained()
         return False
+
+    def _notice_loss(self, can_send: int) -> None:
+        could_send, self._could_send = self._could_send, can_send
+        if could_send and not can_send and self._lost is not None:
+            self._lost()
 
     def _read_one(self) -> bool:
         receive = self._socket.recv

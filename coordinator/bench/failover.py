@@ -3,6 +3,8 @@
 The yardstick is what the kernel alone takes: SIGKILL of a process that holds a lock, until another has it.
 """
 
+import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from agents.pbx.ledger import Entry
 from shared.clock import boottime
 from shared.phone import Phone
 
+from .crew import PATIENCE
 from .report import Row, timed
 from .roles import LockRole
 from .stage import Stage, is_registered, leader_pid, settled, soon
@@ -81,4 +84,14 @@ async def _kill_holder(stage: Stage) -> float:
     os.kill(holder.pid, signal.SIGKILL)
     (waiter,) = await stage.crew.reports(lambda report: report.event == "locked")
     os.kill(waiter.pid, signal.SIGKILL)
+    for pid in (holder.pid, waiter.pid):
+        await _gone(pid)  # a process that ends takes milliseconds of a processor from whatever is next
     return waiter.at - killed
+
+
+async def _gone(pid: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.001)

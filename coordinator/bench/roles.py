@@ -10,6 +10,7 @@ import os
 import signal
 import struct
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,6 +31,8 @@ from shared.replica import Change
 
 #: What precedes the state in a bare publication: its number.
 SEQUENCE = struct.Struct("<q")
+#: Seconds after which a window reports what it saw: whoever reads that would stand in the way of the others.
+_DISCRETION = 0.1
 #: What a broker is asked for, to hear the state.
 SUBJECT = "state"
 
@@ -163,12 +166,14 @@ def report(role: Role, event: str, **facts: object) -> None:
 
 
 async def _window(role: WindowRole) -> None:
+    loop = asyncio.get_running_loop()
     async with join(
         role.group, account=role.account, name=role.name, candidate=True, microphone=None, wait=False
     ) as phone:
 
         def leader_changed(snapshot: Snapshot) -> None:
-            report(role, "epoch", at=boottime(), epoch=snapshot.version.epoch)
+            tell = partial(report, role, "epoch", at=boottime(), epoch=snapshot.version.epoch)
+            loop.call_later(_DISCRETION, tell)
 
         phone.on("leader_changed", leader_changed)
         await asyncio.Event().wait()

@@ -1,7 +1,7 @@
 """What a lease is, whatever keeps it: the kernel of one host, or a service of a network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.election import Endpoints, Holder
@@ -9,9 +9,13 @@ from shared.election import Endpoints, Holder
 
 @dataclass(frozen=True, slots=True)
 class Vacant:
-    """Nobody holds the lease; ``epoch`` is the newest ever taken, 0 before the first."""
+    """Nobody holds the lease; ``epoch`` is the newest ever taken, 0 before the first.
+
+    ``departed`` are instances that held it or an earlier one, and have died or let go, as far as is known.
+    """
 
     epoch: int
+    departed: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 class Lease(Protocol):
@@ -22,6 +26,12 @@ class Lease(Protocol):
 
     def try_take(self, epoch: int, deadline: float) -> bool:
         """Take ``epoch`` and hold it until ``deadline``. False: somebody was faster, or is further."""
+
+    def prepare(self, epoch: int) -> None:
+        """Do before what would delay :meth:`try_take` of ``epoch``."""
+
+    def withdraw(self) -> None:
+        """Take back what :meth:`prepare` did: we shall not try."""
 
     def renew(self, deadline: float) -> None:
         """Hold our epoch until ``deadline``."""
@@ -35,11 +45,8 @@ class Lease(Protocol):
     def release(self) -> None:
         """Let go, whether or not there is a successor."""
 
-    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
-        """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go.
-
-        ``patience`` is asked then, on that thread, how many seconds to let another process go first.
-        """
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+        """Call ``opened(epoch)`` from another thread once the holder of ``epoch`` has died or let go."""
 
     def settle_in(self) -> None:
         """Do what can wait until a new holder has nothing more urgent to do."""

@@ -3,6 +3,7 @@
 Nothing here may ever hold a password, a key or an SDP: a snapshot goes to every window and to logs.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal
 
@@ -245,8 +246,15 @@ class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=Tr
 
     def heir(self) -> str:
         """Return the instance that should lead next: of the others that may, the one that joined first."""
-        others = (window for window in self.windows if window.candidate and window.instance != self.leader)
-        return next((window.instance for window in others), "")
+        return next(self._successors(), "")
+
+    def rank(self, instance: str) -> int | None:
+        """Return how many others would lead before ``instance`` if this leader died; None: it would not."""
+        return next((rank for rank, other in enumerate(self._successors()) if other == instance), None)
+
+    def _successors(self) -> Iterator[str]:
+        leader = self.leader
+        return (window.instance for window in self.windows if window.candidate and window.instance != leader)
 
     def call(self, call_id: str) -> Call | None:
         """Return the call of this id, or None."""

@@ -58,7 +58,7 @@ def stand(directory: Path) -> None:
                             else:
                                 election.held(found, now)
                     case Follow(holder):
-                        lease.watch(holder.epoch, opened, float)
+                        lease.watch(holder.epoch, opened)
                     case Promote():
                         pass
                     case Renew(deadline):

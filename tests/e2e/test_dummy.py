@@ -79,12 +79,14 @@ class Scene:
     def __init__(self, context: Context, directory: str) -> None:
         self.context, self.directory = context, directory
         self.changes: list[str] = []
+        self.lost: list[int] = []
         self.agent = DummyAgent(
             context,
             DESK,
             settings(stale_after=0.3),
             lambda changes: self.changes.extend(of_kind(changes)),
             endpoints=lambda epoch, instance: self.holder(epoch, instance).endpoints,
+            lost=self.lost.append,
         )
         self.leaders: list[Leader] = []
 
@@ -322,6 +324,23 @@ def test_the_heirs_first_state_is_shown_before_anybody_says_who_leads() -> None:
         assert heir.heard == []  # to follow it can wait
         attached = await heir.wait(Attach)  # and is done all the same
         assert attached.window == DESK
+
+    play(story)
+
+
+def test_a_line_that_breaks_is_told_unless_the_heir_speaks_up() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        heir = scene.prepare(2, "kiosk")
+        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
+        await leader.wait(Attach)
+        await scene.until(lambda: heir.has_listeners)
+        leader.die()
+        heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
+        await heir.wait(Attach)
+        assert scene.lost == []
+        heir.die()
+        await scene.until(lambda: scene.lost == [2])
 
     play(story)
 

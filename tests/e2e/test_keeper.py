@@ -18,7 +18,7 @@ from coordinator.lease import FileLease, Vacant
 from shared.clock import boottime
 from shared.election import Holder
 from shared.trace import Trace
-from tests.fakes import account, settings
+from tests.fakes import account, settings, snapshot
 
 
 def test_a_candidate_that_cannot_make_its_sockets_burns_no_epoch_says_so_once_and_leads_when_it_can(
@@ -92,7 +92,7 @@ def test_a_candidate_that_was_passed_before_its_promotion_does_not_begin_a_term(
 class DeafCandidate(FileLease):
     """The lease of a process that is never told that the lock which it waits for has opened."""
 
-    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
         """Wait for nothing."""
 
 
@@ -120,7 +120,8 @@ def test_a_successor_that_looks_before_it_is_told_knows_whether_the_leader_is_de
     async def main() -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         candidate = candidacy(tmp_path, lambda _: None, lambda _: None)
-        keeper = Keeper(context, replace(candidate, lease=DeafCandidate(tmp_path, "a")))
+        seen = snapshot(1, 1, leader="b")
+        keeper = Keeper(context, replace(candidate, lease=DeafCandidate(tmp_path, "a"), seed=lambda: seen))
         if is_dead:
             other.offer()  # its lock opens, as at its death
         await until(lambda: bool(Recorder.offices))
@@ -132,6 +133,49 @@ def test_a_successor_that_looks_before_it_is_told_knows_whether_the_leader_is_de
     monkeypatch.setattr("agents.real.RealAgent", Recorder)
     asyncio.run(main())
     other.release()
+
+
+class WatchedLease(FileLease):
+    """Notes whose locks are waited for."""
+
+    def __init__(self, directory: Path, instance: str) -> None:
+        super().__init__(directory, instance)
+        self.watched: list[int] = []
+
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+        self.watched.append(epoch)
+        super().watch(epoch, opened)
+
+
+def test_only_the_heir_waits_for_the_leaders_lock_and_has_sockets_and_a_file_ready(tmp_path: Path) -> None:
+    leader, lease = FileLease(tmp_path, "leader"), WatchedLease(tmp_path, "a")
+    assert leader.try_take(1, boottime() + 3600)
+    leader.settle_in()
+
+    def is_prepared() -> bool:
+        return bool(list(tmp_path.glob("candidate.2.*"))) and (tmp_path / "2.a.state").exists()
+
+    async def main() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        followed: list[Holder] = []
+        keeper = Keeper(context, replace(candidacy(tmp_path, lambda _: None, followed.append), lease=lease))
+        await until(lambda: bool(followed))
+        keeper.standing_changed(1, 1)
+        keeper.standing_changed(0, 1)
+        await until(is_prepared)
+        assert lease.watched == [1]
+        keeper.standing_changed(1, 1)
+        await until(lambda: not is_prepared())
+        keeper.standing_changed(0, 1)
+        await until(is_prepared)
+        assert lease.watched == [1]
+        leader.release()
+        await until(lambda: len(followed) == 2)
+        assert (followed[1].epoch, followed[1].instance) == (2, "a")
+        await keeper.close()
+        await asyncio.to_thread(context.term)
+
+    asyncio.run(main())
 
 
 async def until(condition: Callable[[], bool]) -> None:

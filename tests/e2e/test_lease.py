@@ -189,7 +189,7 @@ def test_an_offered_lease_wakes_the_others_and_is_held_until_somebody_takes_it(t
     one, two = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
     one.try_take(1, boottime() + 1)
     woken = threading.Event()
-    two.watch(1, lambda _epoch: woken.set(), float)
+    two.watch(1, lambda _epoch: woken.set())
     one.offer()
     assert woken.wait(5)
     assert one.is_held()
@@ -197,6 +197,59 @@ def test_an_offered_lease_wakes_the_others_and_is_held_until_somebody_takes_it(t
     assert not one.is_held()
     one.release()
     two.release()
+
+
+def test_what_was_prepared_is_nobodys_lease_until_it_is_taken(tmp_path: Path) -> None:
+    heir, other = FileLease(tmp_path, "a", is_candidate=True), FileLease(tmp_path, "b")
+    heir.prepare(1)
+    assert other.look() == Vacant(0)
+    assert heir.try_take(1, 20.5)
+    found = other.look()
+    assert isinstance(found, Holder)
+    assert (found.epoch, found.instance, found.deadline) == (1, "a", 20.5)
+    heir.settle_in()
+    assert [path.name for path in tmp_path.iterdir()] == ["leader.1"]
+    heir.release()
+    assert other.look() == Vacant(1)
+
+
+def test_what_was_prepared_is_withdrawn_and_what_a_dead_heir_had_prepared_is_tidied_up(
+    tmp_path: Path,
+) -> None:
+    heir, winner = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
+    heir.prepare(1)
+    heir.withdraw()
+    assert list(tmp_path.iterdir()) == []
+    heir.prepare(1)
+    assert winner.try_take(2, boottime() + 1)
+    winner.settle_in()
+    assert [path.name for path in tmp_path.iterdir()] == ["leader.2"]
+    assert not heir.try_take(1, boottime() + 1)
+    winner.release()
+
+
+def test_a_vacant_lease_tells_who_held_it_and_an_earlier_one_that_nobody_tidied_up(tmp_path: Path) -> None:
+    leases = [FileLease(tmp_path, name) for name in ("a", "b", "c")]
+    for epoch, lease in enumerate(leases, 1):
+        assert lease.try_take(epoch, boottime() + 1)
+    leases[1].release()
+    leases[2].release()
+    found = leases[0].look()
+    assert isinstance(found, Vacant)
+    assert found.departed == {"b", "c"}  # the first is deposed, and still holds its lock
+    leases[0].release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs close_range(2)")
+def test_the_lock_of_an_heir_is_in_no_descriptor_that_a_fork_would_get(tmp_path: Path) -> None:
+    heir = FileLease(tmp_path, "a", is_candidate=True)
+    deadline = time.monotonic() + 5
+    heir.prepare(1)
+    assert heir.try_take(1, boottime() + 1)
+    while lock_holders(tmp_path) > 1 and time.monotonic() < deadline:
+        heir.renew(boottime() + 1)
+    assert lock_holders(tmp_path) == 1  # to write into
+    heir.release()
 
 
 def test_nobody_but_the_user_can_read_a_lease(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import shared.trace
 from agents.bus import ActionClient
 from agents.dummy import DummyAgent
 from coordinator.keeper import Candidacy, Keeper
+from coordinator.standing import Standing
 from shared import clock, ids
 from shared.config import Settings
 from shared.election import Holder
@@ -118,7 +119,7 @@ class Member:
         self.window = Window(
             instance=instance, name=instance, pid=self.machine.pid, media=media, candidate=candidate
         )
-        self._candidate, self._heir = candidate, ("", 0)
+        self._candidate = candidate
         self._host: ActionClient | None = None
         self._host_epoch = 0
         self.is_leaving = False
@@ -136,7 +137,9 @@ class Member:
             self._changed,
             trace=self.trace,
             endpoints=lease.endpoints,
+            lost=self._leader_lost,
         )
+        self._standing = Standing(self.instance, self._standing_changed)
         self.phone = Phone(self.agent)
         self.keeper = Keeper(
             context,
@@ -159,12 +162,14 @@ class Member:
     def _changed(self, changes: list[Change]) -> None:
         self.phone.apply(changes)
         snapshot = self.agent.snapshot
-        if snapshot is None:
-            return
-        heir = snapshot.heir(), snapshot.version.epoch
-        if heir != self._heir:
-            self._heir = heir
-            self.keeper.heir_changed(*heir)
+        if snapshot is not None:
+            self._standing.shown(snapshot)
+
+    def _standing_changed(self, rank: int | None, epoch: int) -> None:
+        self.keeper.standing_changed(rank, epoch)
+
+    def _leader_lost(self, epoch: int) -> None:
+        self.keeper.leader_lost(epoch)
 
     def _follow(self, holder: Holder) -> None:
         self.machine.loop.call_soon(self.agent.follow, holder)
@@ -203,6 +208,7 @@ class Member:
 
         async def leave() -> None:
             self.agent.close()
+            self._standing.close()
             await self.keeper.close()
             self.machine.is_alive = False
             for died in self.machine.deaths:

@@ -16,7 +16,7 @@ class _File:
     holder: Holder
     is_locked: bool = True
     deadline: float = 0.0
-    waiting: list[tuple[Machine, Callable[[int], None], Callable[[], float]]] = field(default_factory=list)
+    waiting: list[tuple[Machine, Callable[[int], None]]] = field(default_factory=list)
 
 
 class LeaseRoom:
@@ -40,6 +40,12 @@ class RoomLease:
         self._epoch = 0
         machine.deaths.append(self._open)
 
+    def prepare(self, epoch: int) -> None:
+        """Do nothing: there is no file to make."""
+
+    def withdraw(self) -> None:
+        """Do nothing, either."""
+
     def settle_in(self) -> None:
         """Do nothing: there are no files to remove."""
 
@@ -54,7 +60,8 @@ class RoomLease:
             return Holder(self._room.newest + 1, float("inf"), "nobody", 0, self.endpoints(0))
         file = self._room.files.get(self._room.newest)
         if file is None or not file.is_locked:
-            return Vacant(self._room.newest)
+            departed = (file.holder.instance for file in self._room.files.values() if not file.is_locked)
+            return Vacant(self._room.newest, frozenset(departed))
         held = file.holder
         return Holder(held.epoch, file.deadline, held.instance, held.pid, held.endpoints)
 
@@ -85,19 +92,19 @@ class RoomLease:
         self._open()
         self._own, self._epoch = None, 0
 
-    def watch(self, epoch: int, opened: Callable[[int], None], patience: Callable[[], float]) -> None:
-        """Tell when the lock of ``epoch`` opens, and somewhat later where ``patience`` says so."""
+    def watch(self, epoch: int, opened: Callable[[int], None]) -> None:
+        """Tell when the lock of ``epoch`` opens."""
         file = self._room.files.get(epoch)
         if file is None or not file.is_locked:
             self._machine.loop.call_soon(opened, epoch)
         else:
-            file.waiting.append((self._machine, opened, patience))
+            file.waiting.append((self._machine, opened))
 
     def _open(self) -> None:
         if self._own is None or not self._own.is_locked:
             return
         self._own.is_locked = False
         world = self._machine.world
-        for machine, opened, patience in self._own.waiting:
-            delay = world.random.uniform(0.0006, 0.003) + patience()
+        for machine, opened in self._own.waiting:
+            delay = world.random.uniform(0.0006, 0.003)
             world.later(delay, lambda m=machine, o=opened, e=self._epoch: m.loop.call_soon(o, e))  # type: ignore[misc]
