@@ -4,7 +4,7 @@ import asyncio
 import gc
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import zmq
@@ -94,100 +94,87 @@ class Leader:
         self._server.close()
 
 
-def test_a_host_repeats_that_it_is_here_and_answers_every_command_however_many_come_at_once() -> None:
-    async def main() -> None:
+def play(story: Callable[[Leader], Coroutine[Any, Any, None]]) -> Leader:
+    """Let ``story`` happen to a host that has attached to its leader; then the host leaves."""
+
+    async def main() -> Leader:
         with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
             leader = Leader(context, f"ipc://{directory}/actions")
             async with asyncio.timeout(10):
-                await leader.count(HostAttach, 3)
-                await leader.begin()
-                for number in range(200):
-                    leader.play(number)
-                _, *refused = await leader.count(MediaDone, 100)
-                assert {done.error for done in refused} == {"too much is asked of this call's sound at once"}
+                await leader.count(HostAttach, 1)
+                await story(leader)
                 await leader.host.close()
-            assert leader.sessions[0].is_closed
             leader.close()
+            return leader
 
-    asyncio.run(main())
+    return asyncio.run(main())
+
+
+def test_a_host_repeats_that_it_is_here_and_answers_every_command_however_many_come_at_once() -> None:
+    async def story(leader: Leader) -> None:
+        await leader.count(HostAttach, 3)
+        await leader.begin()
+        for number in range(200):
+            leader.play(number)
+        _, *refused = await leader.count(MediaDone, 100)
+        assert {done.error for done in refused} == {"too much is asked of this call's sound at once"}
+
+    leader = play(story)
+    assert leader.sessions[0].is_closed
 
 
 def test_the_sound_of_a_call_that_is_over_is_kept_by_nobody() -> None:
-    async def main() -> None:
-        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
-            leader = Leader(context, f"ipc://{directory}/actions")
-            async with asyncio.timeout(10):
-                await leader.count(HostAttach, 1)
-                gc.disable()
-                try:
-                    await leader.begin()
-                    session = weakref.ref(leader.sessions.pop())
-                    leader.end()
-                    while session() is not None:  # noqa: ASYNC110 - nobody is told
-                        await asyncio.sleep(0.01)
-                finally:
-                    gc.enable()
-                await leader.host.close()
-            leader.close()
+    async def story(leader: Leader) -> None:
+        gc.disable()
+        try:
+            await leader.begin()
+            session = weakref.ref(leader.sessions.pop())
+            leader.end()
+            while session() is not None:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
-    asyncio.run(main())
+    play(story)
 
 
 def test_sound_that_is_ending_when_its_process_leaves_is_ended() -> None:
-    async def main() -> None:
-        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
-            leader = Leader(context, f"ipc://{directory}/actions")
-            async with asyncio.timeout(10):
-                await leader.count(HostAttach, 1)
-                await leader.begin()
-                leader.play()
-                await leader.count(HostAttach, 5)
-                leader.end()
-                beats = len(leader.heard)
-                await leader.count(HostAttach, beats + 3)
-                leader.sessions[0].may_play.set()
-                await leader.host.close()
-            assert leader.sessions[0].is_closed
-            leader.close()
+    async def story(leader: Leader) -> None:
+        await leader.begin()
+        leader.play()
+        await leader.count(HostAttach, 5)
+        leader.end()
+        beats = len(leader.heard)
+        await leader.count(HostAttach, beats + 3)
+        leader.sessions[0].may_play.set()
 
-    asyncio.run(main())
+    leader = play(story)
+    assert leader.sessions[0].is_closed
 
 
 def test_keys_of_the_far_end_are_told_soon_all_of_them_and_again_to_the_next_leader() -> None:
-    async def main() -> None:
-        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
-            leader = Leader(context, f"ipc://{directory}/actions")
-            async with asyncio.timeout(10):
-                await leader.count(HostAttach, 1)
-                await leader.begin()
-                leader.press("7")
-                [first] = await leader.count(KeysPressed, 1)
-                assert (first.call_id, first.instance, first.newest, first.count) == ("call", "desk", "7", 1)
-                for _ in range(100):  # faster than any hand
-                    leader.press("*")
-                _, second = await leader.count(KeysPressed, 2)
-                assert (second.newest, second.count) == ("*" * MOST_KEYS, 101)
-                leader.follow(2)
-                third = (await leader.count(KeysPressed, 3))[-1]
-                assert (third.epoch, third.newest, third.count) == (2, second.newest, second.count)
-                await leader.host.close()
-            leader.close()
+    async def story(leader: Leader) -> None:
+        await leader.begin()
+        leader.press("7")
+        [first] = await leader.count(KeysPressed, 1)
+        assert (first.call_id, first.instance, first.newest, first.count) == ("call", "desk", "7", 1)
+        for _ in range(100):  # faster than any hand
+            leader.press("*")
+        _, second = await leader.count(KeysPressed, 2)
+        assert (second.newest, second.count) == ("*" * MOST_KEYS, 101)
+        leader.follow(2)
+        third = (await leader.count(KeysPressed, 3))[-1]
+        assert (third.epoch, third.newest, third.count) == (2, second.newest, second.count)
 
-    asyncio.run(main())
+    play(story)
 
 
 def test_nothing_but_the_beginning_of_a_call_opens_a_microphone() -> None:
-    async def main() -> None:
-        with tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as directory, zmq.Context() as context:
-            leader = Leader(context, f"ipc://{directory}/actions")
-            async with asyncio.timeout(10):
-                await leader.count(HostAttach, 1)
-                leader.shape()
-                leader.play()
-                refused = await leader.count(MediaDone, 2)
-                assert {done.error for done in refused} == {"this call has no sound here"}
-                assert leader.sessions == []
-                await leader.host.close()
-            leader.close()
+    async def story(leader: Leader) -> None:
+        leader.shape()
+        leader.play()
+        refused = await leader.count(MediaDone, 2)
+        assert {done.error for done in refused} == {"this call has no sound here"}
+        assert leader.sessions == []
 
-    asyncio.run(main())
+    play(story)
