@@ -53,7 +53,7 @@ class Context:
         self.timers: Timers[tuple[str, str]] = Timers()  # (session id, timer's name)
         self.owners: dict[TransactionKey, tuple[str, str]] = {}  # (session id, role)
         self._keys: dict[str, list[TransactionKey]] = {}  # the other way round
-        self.settled: list[tuple[str, float]] = []  # sessions that ended or had an answer, and when
+        self.settled: list[str] = []  # sessions that ended, or had an answer
         self.outputs: list[Output] = []
         self.pending: deque[Pending] = deque()
 
@@ -76,21 +76,21 @@ class Context:
         if len(keys) > _MAX_KEYS:
             self.owners.pop(keys.pop(0), None)
 
-    def answered(self, key: TransactionKey, now: float) -> None:
+    def answered(self, key: TransactionKey) -> None:
         """Take that a session has its final answer to a request; 2xx to an INVITE may come again."""
         if self.transactions.is_accepted(key) or key not in self.owners:
             return
         session_id, _role = self.owners.pop(key)
         self._keys[session_id].remove(key)
-        self.settled.append((session_id, now))
+        self.settled.append(session_id)
 
     def is_waiting(self, session_id: str) -> bool:
         """Whether a request of a session awaits its final answer."""
         return any(self.transactions.is_waiting(key) for key in self._keys.get(session_id, ()))
 
-    def is_accepted(self, session_id: str) -> bool:
-        """Whether an INVITE of a session had a 2xx within the last 32 s."""
-        return any(self.transactions.is_accepted(key) for key in self._keys.get(session_id, ()))
+    def accepted(self, session_id: str) -> list[TransactionKey]:
+        """Return the INVITEs of a session that had a 2xx within the last 32 s."""
+        return [key for key in self._keys.get(session_id, ()) if self.transactions.is_accepted(key)]
 
     def disown(self, session_id: str) -> None:
         """Forget the requests of a session."""

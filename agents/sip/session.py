@@ -28,7 +28,7 @@ from .inside import InsideRequests
 from .message import Request, Response, parse
 from .reason import reason_of
 from .reinvite import Renegotiation
-from .remains import Remains
+from .remains import as_remains
 from .transaction import TransactionKey
 
 _TIMERS = ("answer", "reinvite", "invitation", "ringing", "farewell")
@@ -225,13 +225,16 @@ class Session:
         self.state = SessionState.ENDED
         for name in _TIMERS:
             self._context.timers.cancel((self.session_id, name))
-        self._context.settled.append((self.session_id, now))
+        self._context.settled.append(self.session_id)
         self._context.emit(SessionEnded(self.session_id, cause, status, reason))
 
-    def remains(self) -> Remains | None:
-        """Return what a session that is over is still needed for; None if for nothing."""
+    def leave(self) -> None:
+        """Leave behind what is still needed of a session that is over and waits for no answer."""
+        accepted = self._context.accepted(self.session_id)
         acks = [ack for ack in (self.caller.ack, self.renegotiation.ack) if ack is not None]
-        return Remains(acks) if self._context.is_accepted(self.session_id) else None
+        for key in accepted:
+            self._context.transactions.bequeath(key, as_remains(acks))
+        self._context.disown(self.session_id)
 
     # -- moving to another process
 

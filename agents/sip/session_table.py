@@ -4,24 +4,22 @@ from shared.errors import ActionRefused
 
 from .events import SessionState
 from .message import Request
-from .remains import Remains
 from .session import Session
 from .transaction import TransactionKey
 
-#: Calls that are over may be known for some time; with all of these there are not more than so many times the
+#: Calls that are over stay while an answer is awaited; with these there are not more than so many times the
 #: calls that may be at a time, however fast somebody calls and hangs up.
 _KNOWN = 16
 
 
 class SessionTable:
-    """Sessions by id and by Call-Id. Those that are over stay until they are buried, their remains longer."""
+    """Sessions by id and by Call-Id. Those that are over stay until they are forgotten."""
 
     def __init__(self, *, most: int) -> None:
         self._most = most
         self._live_at_most = 0  # counted when it matters: some thousand may be known that are over
         self._sessions: dict[str, Session] = {}
         self._by_call_id: dict[str, list[Session]] = {}  # several: a second attempt keeps its Call-Id
-        self._remains: dict[str, Remains] = {}
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._sessions
@@ -30,15 +28,11 @@ class SessionTable:
         return self._sessions[session_id]
 
     def __len__(self) -> int:
-        return len(self._sessions) + len(self._remains)
+        return len(self._sessions)
 
     def find(self, session_id: str) -> Session | None:
-        """Return a session, be it over; None if it is buried."""
+        """Return a session, be it over; None if it is forgotten."""
         return self._sessions.get(session_id)
-
-    def remains(self, session_id: str) -> Remains | None:
-        """Return what is left of a session that is buried and not forgotten."""
-        return self._remains.get(session_id)
 
     def get(self, session_id: str) -> Session:
         """Return a session that has not ended; raises :exc:`ActionRefused` if there is none."""
@@ -56,7 +50,7 @@ class SessionTable:
         """Whether there are as many as may be."""
         if self._live_at_most >= self._most:
             self._live_at_most = len(self.live())
-        return self._live_at_most >= self._most or len(self) >= _KNOWN * self._most
+        return self._live_at_most >= self._most or len(self._sessions) >= _KNOWN * self._most
 
     def add(self, session: Session) -> None:
         """Add a session, whose Call-Id is known."""
@@ -65,18 +59,12 @@ class SessionTable:
         self._by_call_id.setdefault(session.call_id, []).append(session)
 
     def forget(self, session_id: str) -> None:
-        """Forget a session, or what is left of it."""
-        self._remains.pop(session_id, None)
+        """Forget a session."""
         session = self._sessions.pop(session_id, None)
         call_id = session.call_id if session is not None else ""
         others = [one for one in self._by_call_id.pop(call_id, ()) if one is not session]
         if others:
             self._by_call_id[call_id] = others
-
-    def bury(self, session_id: str, remains: Remains) -> None:
-        """Keep no more of a session that is over than its remains."""
-        self.forget(session_id)
-        self._remains[session_id] = remains
 
     def of_dialog(self, request: Request) -> Session | None:
         """Return the session that a request inside a dialog is for."""

@@ -22,10 +22,10 @@ from .dialog import Endpoint
 from .events import InviteReceived, SessionState
 from .message import Headers, Message, Request, Response, make_response
 from .refusal import objection
+from .remains import answer_late
 from .ringcentral import api_ids
 from .session import Session
 from .session_table import SessionTable
-from .timers import TIMEOUT
 from .transaction import AckReceived, RequestReceived, ResponseReceived, TransactionKey
 
 #: What a phone answers with anything but 405.
@@ -233,9 +233,7 @@ class Sessions:
         self._context.transactions.tick(now)
         self._pump(now)
         for session_id, name in self._context.timers.due(now):
-            if name == "forget":
-                self._forget(session_id)
-            elif session_id in self._table:
+            if session_id in self._table:
                 self._table[session_id].timer(name, now)
         self._pump(now)
 
@@ -269,21 +267,12 @@ class Sessions:
     def _bury(self) -> None:
         """Keep of sessions that are over, and wait for no answer, no more than is needed."""
         settled, self._context.settled = self._context.settled, []
-        for session_id, at in settled:
+        for session_id in settled:
             session = self._table.find(session_id)
-            if session is None or session.state is not SessionState.ENDED:
-                continue
-            if self._context.is_waiting(session_id):
-                continue
-            if (remains := session.remains()) is None:
-                self._forget(session_id)
-            else:
-                self._table.bury(session_id, remains)
-                self._context.timers.set((session_id, "forget"), at + TIMEOUT)
-
-    def _forget(self, session_id: str) -> None:
-        self._context.disown(session_id)
-        self._table.forget(session_id)
+            is_over = session is not None and session.state is SessionState.ENDED
+            if session is not None and is_over and not self._context.is_waiting(session_id):
+                session.leave()
+                self._table.forget(session_id)
 
     def _pump(self, now: float) -> None:
         self._context.flush()
@@ -302,19 +291,24 @@ class Sessions:
     def _take_answer(self, effect: Any, now: float) -> None:
         owner = self._context.owners.get(effect.key)
         if owner is None:
-            self._context.emit(effect)
+            self._take_unowned(effect, now)
             return
         session_id, role = owner
+        session = self._table.find(session_id)
         is_response = isinstance(effect, ResponseReceived)
-        if session := self._table.find(session_id):
-            if is_response:
-                session.receive_response(role, effect.response, now)
-            else:
-                session.timed_out(role, now, is_transport=effect.is_transport)
-        elif is_response and (remains := self._table.remains(session_id)):
-            remains.receive_response(self._context, owner, effect.response, now)
+        if session is not None and is_response:
+            session.receive_response(role, effect.response, now)
+        elif session is not None:
+            session.timed_out(role, now, is_transport=effect.is_transport)
         if not is_response or effect.response.is_final:
-            self._context.answered(effect.key, now)
+            self._context.answered(effect.key)
+
+    def _take_unowned(self, effect: Any, now: float) -> None:
+        if effect.key.method != "INVITE":
+            self._context.emit(effect)
+        elif isinstance(effect, ResponseReceived) and 200 <= effect.response.status < 300:
+            remains = self._context.transactions.remains(effect.key)
+            answer_late(self._context, remains, effect.response, now)
 
     def _take_ack(self, ack: Request, now: float) -> None:
         session = self._table.of_dialog(ack)

@@ -97,6 +97,7 @@ class _Transaction:
     state: _State = _State.CALLING
     response: Response | None = None  # server: sent last, until it is accepted
     to_tag: str | None = None  # server: of what was accepted
+    remains: tuple[str, ...] = ()  # client: of the call that it began, see .remains
 
 
 class Transactions:
@@ -188,6 +189,15 @@ class Transactions:
         """Whether an INVITE of ours had a 2xx, so that more may come."""
         transaction = self._transactions.get(key)
         return transaction is not None and transaction.state is _State.ACCEPTED
+
+    def bequeath(self, key: TransactionKey, remains: tuple[str, ...]) -> None:
+        """Keep ``remains`` of a call that is over for as long as its INVITE may have another 2xx."""
+        self._transactions[key].remains = remains
+
+    def remains(self, key: TransactionKey) -> tuple[str, ...]:
+        """Return what was left here by :meth:`bequeath`."""
+        transaction = self._transactions.get(key)
+        return transaction.remains if transaction is not None else ()
 
     def receive(self, message: Message, now: float) -> None:
         """Take a message from the network.

@@ -21,8 +21,8 @@ from .phone import BenchPhone, Pair, connected, speech
 from .process import Process, Usage
 
 _SETTLED_SECONDS = 2.0
-#: Dialogs are remembered for 32 s after their end (RFC 3261, timer H): what is held then, is held for good.
-_FORGOTTEN_SECONDS = 35.0
+#: After so many calls, or half of them if they are few, all is loaded and warm.
+_FIRST = 100
 
 
 class OneByOne(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class OneByOne(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     early: Usage
-    """After half of them, when as many ended calls are remembered as ever are; ``late``: after all."""
+    """After the first hundred; ``late``: after all."""
 
     late: Usage
 
@@ -133,7 +133,7 @@ def _summary(times: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _early(calls: int) -> int:
-    return max(calls // 2, 1)
+    return min(_FIRST, max(calls // 2, 1))
 
 
 def _ms(seconds: float) -> float:
@@ -173,8 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--settle",
         type=float,
-        default=_FORGOTTEN_SECONDS,
-        help="pause before memory is measured: ended calls are remembered for 32 s (default: 35)",
+        default=0.0,
+        help="pause before memory is measured; ended calls are forgotten after 32 s (default: 0)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(argv)
