@@ -50,7 +50,7 @@ class Timers(Generic[K]):
         heap = self._heap
         while heap and self._deadlines.get(heap[0][2]) != heap[0][0]:
             heapq.heappop(heap)
-        if len(heap) > 64 and len(heap) > 4 * len(self._deadlines):
+        if len(heap) > 64 and len(heap) > 2 * len(self._deadlines):
             # Timers that are moved far more often than they fire must not pile up.
             self._heap = [entry for entry in heap if self._deadlines.get(entry[2]) == entry[0]]
             heapq.heapify(self._heap)
