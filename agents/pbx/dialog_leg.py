@@ -27,11 +27,8 @@ class DialogLeg(SoundingLeg):
     sip_call_id: str
     state: str
 
-    def __init__(
-        self, phone: "Phone", session_id: str, *, changed: Callable[[], None], pressed: Callable[[str], None]
-    ) -> None:
-        exchange = phone.exchange
-        super().__init__(exchange.board, exchange.settings, changed=changed, pressed=pressed)
+    def __init__(self, phone: "Phone", session_id: str) -> None:
+        super().__init__(phone.exchange.board, phone.exchange.settings)
         self.phone, self.session_id = phone, session_id
         self._waiting: dict[str, Callable[[], None]] = {}  # request id -> what follows its answer
         self._over: list[Callable[[], None]] = []

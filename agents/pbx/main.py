@@ -26,8 +26,8 @@ except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
 
-#: A call makes some thousand objects; Python would look for garbage after every 700.
-_OBJECTS_MADE = 10_000
+#: A call makes some thousand objects, and leaves 20 as garbage; Python would look for it after every 700.
+_OBJECTS_MADE = 2_000
 
 
 class _Listening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

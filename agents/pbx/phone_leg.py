@@ -1,7 +1,7 @@
 """The end of a call that a phone has: a leg on one side, a SIP session of its phone on the other."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agents.sip import events as sip
 from agents.sip.message import make_response
@@ -41,12 +41,7 @@ class PhoneLeg(DialogLeg):
         session_id: str = "",
         sip_call_id: str = "",
     ) -> None:
-        super().__init__(
-            phone,
-            session_id,
-            changed=lambda: self._tell(lambda ends: ends.sounds(self)),
-            pressed=lambda key: self._tell(lambda ends: ends.pressed(self, key)),
-        )
+        super().__init__(phone, session_id)
         self.ends: Ends | None = None
         self.sip_call_id = sip_call_id or phone.exchange.new_id()
         self.call_id = call_id
@@ -66,17 +61,6 @@ class PhoneLeg(DialogLeg):
         self.state = "ringing"
         self.holds = False
         self.adrift_until: float | None = None
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            sip.SessionProgress: self._progressed,
-            sip.SessionAnswered: self._answered,
-            sip.SessionConfirmed: self._confirmed,
-            sip.SessionEnded: self._ended,
-            sip.ReinviteReceived: self._reoffered,
-            sip.ReinviteConfirmed: self._confirmed,
-            sip.ReinviteDone: self._reanswered,
-            sip.DialogRequestReceived: self._requested,
-            sip.DialogRequestDone: self._asked,
-        }
 
     def partner_is(self, state: "MediaState", *, holds: bool) -> None:
         """Do nothing: a phone hears how it is."""
@@ -217,9 +201,9 @@ class PhoneLeg(DialogLeg):
 
     def happened(self, event: sip.SessionEvent) -> None:
         """Take an event of its session."""
-        handler = self._handlers.get(type(event))
+        handler = self._HANDLERS.get(type(event))
         if handler is not None:
-            handler(event)
+            handler(self, event)
 
     def _progressed(self, _event: sip.SessionProgress) -> None:
         self._tell(lambda ends: ends.ringing(self))
@@ -242,12 +226,12 @@ class PhoneLeg(DialogLeg):
         if was == "ended":  # by the call itself
             if event.cause == "local_bye" and not self.is_caller:
                 self.phone.tell(self.call_id, Command.SERVER_FREE_RESOURCES)
-            return
-        if was == "ringing" and not self.is_caller:
+        elif was == "ringing" and not self.is_caller:
             status = FLOW_FAILED if event.cause == "transport" else event.status or 480
             self._tell(lambda ends: ends.refused(self, status, event.reason or event.cause))
         else:
             self._tell(lambda ends: ends.ended(self, event.cause))
+        self.ends = None  # which has it among its legs: such circles wait for the garbage collector
 
     def _reoffered(self, event: sip.ReinviteReceived) -> None:
         held = event.direction in ("sendonly", "inactive")
@@ -276,6 +260,24 @@ class PhoneLeg(DialogLeg):
     def _respond(self, event: sip.DialogRequestReceived, status: int) -> None:
         response = make_response(event.request, status)
         self._do(lambda now: self._sessions.respond(event.key, response, now))
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        sip.SessionProgress: _progressed,
+        sip.SessionAnswered: _answered,
+        sip.SessionConfirmed: _confirmed,
+        sip.SessionEnded: _ended,
+        sip.ReinviteReceived: _reoffered,
+        sip.ReinviteConfirmed: _confirmed,
+        sip.ReinviteDone: _reanswered,
+        sip.DialogRequestReceived: _requested,
+        sip.DialogRequestDone: DialogLeg._asked,
+    }
+
+    def _sound_changed(self) -> None:
+        self._tell(lambda ends: ends.sounds(self))
+
+    def _key_pressed(self, key: str) -> None:
+        self._tell(lambda ends: ends.pressed(self, key))
 
     def _unknown_there(self) -> None:
         self.end("call unknown to the phone")

@@ -2,7 +2,6 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agents.sip.statuses import REASONS
@@ -21,14 +20,7 @@ if TYPE_CHECKING:
 class SoundingLeg(ABC):
     """The sound of a phone's leg. :class:`~agents.pbx.phone_leg.PhoneLeg` adds the signalling."""
 
-    def __init__(
-        self,
-        board: Board,
-        settings: SimulatorSettings,
-        *,
-        changed: Callable[[], None],
-        pressed: Callable[[str], None],
-    ) -> None:
+    def __init__(self, board: Board, settings: SimulatorSettings) -> None:
         self.sound: Sound | None = None
         self.offered = ""
         """What a caller has offered; empty if it wants our offer."""
@@ -37,7 +29,6 @@ class SoundingLeg(ABC):
         """Whether it is called without an offer, and its phone makes one."""
 
         self._board, self._settings = board, settings
-        self._changed, self._pressed = changed, pressed
         self._asked_for: asyncio.Future[tuple[int, str]] | None = None
 
     @property
@@ -110,6 +101,14 @@ class SoundingLeg(ABC):
     def acknowledge(self, sdp: str) -> None:
         """Send the ACK with our answer to what the phone has offered in its 200."""
 
+    @abstractmethod
+    def _sound_changed(self) -> None:
+        """Take that its line has connected, failed or closed."""
+
+    @abstractmethod
+    def _key_pressed(self, key: str) -> None:
+        """Take a key of the phone's."""
+
     def reoffer_done(self, status: int, sdp: str) -> None:
         """Take the phone's answer to :meth:`reoffer`."""
         asked, self._asked_for = self._asked_for, None
@@ -140,8 +139,8 @@ class SoundingLeg(ABC):
         return Anchored(
             self._board,
             self._settings,
-            changed=lambda _state: self._changed(),
-            pressed=self._pressed,
+            changed=lambda _state: self._sound_changed(),
+            pressed=self._key_pressed,
             acknowledge=self.acknowledge,
             asks=self.asks,
         )
