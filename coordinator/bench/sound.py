@@ -104,7 +104,7 @@ async def _series(stage: Stage) -> list[AnyRow]:
     first, count = stage.rounds(_FIRST), stage.rounds(_ALL)
     environment = os.environ | stage.environment
     async with _worker("series", "series", stage.account, "199", environment=environment) as worker:
-        early = await worker.ask(calls=first)
+        early = late = await worker.ask(calls=first)
         for made in range(first, count, _AT_A_TIME):
             late = await worker.ask(calls=min(_AT_A_TIME, count - made))
     rows: list[AnyRow] = [
