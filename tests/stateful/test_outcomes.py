@@ -10,9 +10,8 @@ from shared.messages import Outcome
 
 from . import explore
 
-#: What :class:`Outcomes` promises: ids of ten minutes, 10,000 of them, and twice that at most; what became of
-#: an action for ten seconds; the last 16 outcomes are published.
-_SECONDS, _AT_LEAST, _TOLD_SECONDS, _PUBLISHED = 600.0, 10_000, 10.0, 16
+#: What :class:`Outcomes` promises: ids of ten minutes, 10,000 of them; the last 16 outcomes are published.
+_SECONDS, _MOST, _PUBLISHED = 600.0, 10_000, 16
 
 
 @dataclass
@@ -68,9 +67,7 @@ class Memory(RuleBasedStateMachine):
         remembered = self._remembered()
         if remembered:
             deed = data.draw(st.sampled_from([*remembered[:5], *remembered[-20:]]))
-            is_recent = self.now - deed.touched_at < _TOLD_SECONDS
-            allowed = (deed.outcome,) if is_recent else (deed.outcome, None)
-            assert self.outcomes.find(deed.action_id) in allowed
+            assert self.outcomes.find(deed.action_id) == deed.outcome
             assert not self.outcomes.begin(deed.action_id, self.now)
 
     @rule(seconds=st.sampled_from((0.1, 30.0, 400.0)))
@@ -96,11 +93,11 @@ class Memory(RuleBasedStateMachine):
     @invariant()
     def the_memory_is_bounded(self) -> None:
         """However many actions there are."""
-        assert len(self.outcomes) <= 2 * _AT_LEAST + _PUBLISHED
+        assert len(self.outcomes._known) <= _MOST + _PUBLISHED
 
     def _remembered(self) -> list[Deed]:
         """Return the actions that must be known, whatever else is: oldest first."""
-        newest = sorted(self.deeds.values(), key=lambda deed: deed.number)[-_AT_LEAST:]
+        newest = sorted(self.deeds.values(), key=lambda deed: deed.number)[-_MOST:]
         return [deed for deed in newest if self.now - deed.touched_at < _SECONDS]
 
     def _touched(self, action_id: str) -> None:
