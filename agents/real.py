@@ -80,6 +80,7 @@ class RealAgent:
         self._estate = office.estate
         self._core.take_changed()
         self._publish()  # before all else: windows wait for it
+        self._tell_own()
         self._obituary = Obituary(self._process_died)
         for window in office.seed.windows if office.seed is not None else ():
             self._obituary.watch(window.instance, window.pid)  # it may die before we hear of it
@@ -87,7 +88,6 @@ class RealAgent:
         self._line = SipLine(office.account, self, self._may_act, trace=office.sip_trace, delay=delay)
         self._farewell = Farewell(office, self._core, self._line, self._input)
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
-        self._tell_own()
 
     @property
     def estate(self) -> bytes:

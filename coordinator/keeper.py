@@ -43,6 +43,7 @@ from shared.messages import Snapshot
 from shared.trace import Trace
 
 from .bequest import Bequest
+from .descriptors import make_room
 from .lease import Lease, Vacant
 
 if TYPE_CHECKING:
@@ -385,10 +386,11 @@ class Keeper:
 
 
 def _load(candidacy: Candidacy) -> None:
-    """Have the phone in memory, and whom to trust."""
+    """Have the phone in memory, whom to trust, and room for what it opens."""
     from agents.office import rehearse
     from agents.sip.transport import tls_context
 
+    make_room()
     importlib.import_module(_PHONE)
     rehearse(candidacy.account, candidacy.settings)
     with contextlib.suppress(AccountError):  # the line will say it when it matters
