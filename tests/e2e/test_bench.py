@@ -33,7 +33,7 @@ COUNTS = {
 }
 #: What each of these needs besides this package; "" where it is here.
 NEEDS = {
-    "mouth_to_ear": "" if is_available() else "pulseaudio is not installed",
+    "mouth_to_ear": "" if is_available() else "pulseaudio or libportaudio2 is not installed",
     **{
         f"fanout_{crowd}_{name}": reason
         for name, reason in (
