@@ -50,7 +50,8 @@ async def _introduce(one: Worker, other: Worker, calls: int) -> None:
 
 async def _mouth_to_ear(stage: Stage) -> list[AnyRow]:
     """A voice into one device, a call between processes, out of another; a plain wire in its place."""
-    bursts = stage.rounds(_BURSTS // _ROUNDS)
+    calls = stage.rounds(_ROUNDS)
+    bursts = stage.rounds(_BURSTS) // calls
     called: list[float] = []
     wired: list[float] = []
     async with open_pulse(("mouth", "ear")) as environment, AsyncExitStack() as stack:
@@ -59,7 +60,7 @@ async def _mouth_to_ear(stage: Stage) -> list[AnyRow]:
             return await stack.enter_async_context(_worker(*words, environment=environment))
 
         listener = await start("delays", "mouth_speaker", "mouth_mic", "ear_mic")
-        for _ in range(_ROUNDS):  # in turns, so that both see the same machine
+        for _ in range(calls):  # in turns, so that both see the same machine
             async with AsyncExitStack() as call:
                 talker = await call.enter_async_context(
                     _worker("calls", "1", "device:mouth_mic", "none", environment=environment)
