@@ -19,6 +19,10 @@ _LEADERLESS_TIME = 2.0
 _LEADERLESS_LOOK_EVERY = 0.1
 
 
+#: Seconds between the looks of a process that lets others take over first.
+_LOOK_AROUND = 0.02
+
+
 class Endpoints(NamedTuple):
     """Where the holder of an epoch binds its sockets."""
 
@@ -133,11 +137,14 @@ class Election:
         self.holder = holder
         if is_news:
             self._effects.append(Follow(holder))
-        self._deadline = holder.deadline + self.patience
-        if self._deadline <= now:
+        takeover_at = holder.deadline + self.patience
+        if takeover_at <= now:
             self._try_next(now)
-        else:
-            self._leaderless_since, self._has_told = None, False
+            return
+        self._leaderless_since, self._has_told = None, False
+        # Those who go first are followed as soon as they lead, so they are looked for while we wait.
+        looks_again_at = min(now + _LOOK_AROUND, takeover_at)
+        self._deadline = holder.deadline if holder.deadline > now else looks_again_at
 
     def died(self, epoch: int, now: float, *, is_late: bool = False) -> None:
         """Record that the lock of ``epoch`` opened: its holder died or let go.

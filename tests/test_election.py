@@ -153,9 +153,28 @@ def test_a_holder_that_hangs_is_passed_over_by_the_heir_first() -> None:
     election.patience = 0.04
     election.held(holder(4, deadline=100.5), 100.51)
     assert election.effects() == []
+    election.held(holder(4, deadline=100.5), 100.535)
+    assert election.effects() == []
     assert election.next_deadline() == pytest.approx(100.54)
     election.held(holder(4, deadline=100.5), 100.55)
     assert election.effects() == [TryLease(5)]
+
+
+def test_whoever_lets_others_take_over_first_follows_them_as_soon_as_they_lead() -> None:
+    election = follower(4)
+    election.patience = 0.2
+    election.held(holder(4, deadline=100.5), 100.1)
+    now = 100.5
+    for _ in range(3):  # it looks at the deadline, and again and again from then on
+        assert election.next_deadline() == pytest.approx(now)
+        election.tick(now)
+        assert election.effects() == [Look()]
+        election.held(holder(4, deadline=100.5), now)
+        assert election.effects() == []
+        now += 0.02
+    successor = holder(5, deadline=101.0)
+    election.held(successor, now)
+    assert election.effects() == [Follow(successor)]
 
 
 def test_the_death_of_an_earlier_holder_is_old_news() -> None:

@@ -6,6 +6,7 @@ what devices there are when it starts, and never again: see :class:`_PortAudio`.
 
 import importlib
 import threading
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal
 
@@ -189,12 +190,7 @@ def list_devices(*, refresh: Literal["never", "idle", "always"] = "never") -> li
         MediaError: There is no PortAudio, or it fails.
     """
     if refresh == "always" or (refresh == "idle" and _portaudio.is_idle):
-        try:
-            _portaudio.refresh()
-        except MediaError:
-            raise
-        except Exception as exc:
-            raise _error("the sound devices cannot be looked for", exc) from exc
+        _look(_portaudio.refresh)
     return _portaudio.devices()
 
 
@@ -209,8 +205,12 @@ def mend_streams() -> None:
     Raises:
         MediaError: PortAudio fails.
     """
+    _look(_portaudio.mend)
+
+
+def _look(for_devices: Callable[[], None]) -> None:
     try:
-        _portaudio.mend()
+        for_devices()
     except MediaError:
         raise
     except Exception as exc:
