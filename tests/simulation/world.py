@@ -152,12 +152,12 @@ class World:
         """Let time pass. ``also_dead``: so that the dead can be buried, whose code may still have to end."""
         end = self.now + seconds
         while True:
-            running = [machine for machine in self.machines if also_dead or machine.is_running]
-            ready = [machine for machine in running if machine.loop.is_ready]
+            loops = [machine.loop for machine in self.machines if also_dead or machine.is_running]
+            ready = [loop for loop in loops if loop.is_ready]
             if ready:
-                self.random.choice(ready).loop.turn()
+                self.random.choice(ready).turn()
                 continue
-            times = [machine.loop.next_at() for machine in running]
+            times = [loop.next_at() for loop in loops]
             times.append(self._agenda[0][0] if self._agenda else float("inf"))
             self.now = max(self.now, min([*times, end]))
             while self._agenda and self._agenda[0][0] <= self.now:
