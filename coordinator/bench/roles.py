@@ -156,6 +156,11 @@ def play(role: AnyRole) -> None:
             _lock(role)
 
 
+def desk_of(endpoint: str) -> str:
+    """Return where the leader that publishes at ``endpoint`` takes actions."""
+    return f"{endpoint}.desk"
+
+
 def report(role: Role, event: str, **facts: object) -> None:
     """Write one line, in one piece: many processes share the pipe."""
     line = msgspec.convert({"name": role.name, "event": event, "pid": os.getpid(), **facts}, Report)
@@ -226,7 +231,7 @@ async def _listener(role: ListenerRole) -> None:
 
     agent = DummyAgent(zmq.Context(), window, settings, changed)
     phone = Phone(agent)
-    endpoints = Endpoints(role.endpoint, f"{role.endpoint}.desk", f"{role.endpoint}.estate")
+    endpoints = Endpoints(role.endpoint, desk_of(role.endpoint), f"{role.endpoint}.estate")
     agent.follow(Holder(1, float("inf"), "leader", 0, endpoints))
     report(role, "listening")
     while True:

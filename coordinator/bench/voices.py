@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import zmq
 
-from agents.bus import Publisher
+from agents.bus import ActionServer, Publisher
 from shared.clock import boottime
 from shared.messages import Call, CallState, Direction, Snapshot, Version, encode
 
 from .crew import Crew
-from .roles import SEQUENCE, AnyRole, BareListenerRole, ListenerRole
+from .roles import SEQUENCE, AnyRole, BareListenerRole, ListenerRole, desk_of
 from .stage import Stage
 
 #: Publications before another voice gets its turn, and the seconds between them.
@@ -75,12 +75,15 @@ class Ours(Voice):
         super().__init__("", stage.crew)
         self._endpoint = stage.endpoint("fanout")
         self._publisher = Publisher(context, self._endpoint)
+        # Windows are connected to a leader's desk, too: without one they would knock all the time.
+        self._desk = ActionServer(context, desk_of(self._endpoint), lambda _peer, _message: None)
         self._calls = ten_calls()
 
     def close(self) -> None:
         """Fall silent, and end the listeners."""
         super().close()
         self._publisher.close()
+        self._desk.close()
 
     async def _publish(self) -> None:
         self._publisher.publish(encode(state(self.sequence, self._calls)))
