@@ -6,8 +6,6 @@ sockets are used either way.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count, repeat
 
 import zmq
 
@@ -15,26 +13,25 @@ from shared import ids
 from shared.clock import boottime
 from shared.config import Settings
 from shared.election import Endpoints, Holder
-from shared.errors import ActionRefused, OutcomeUnknown, refusal
+from shared.errors import ActionRefused, OutcomeUnknown
 from shared.messages import (
     Action,
     Attach,
     Detach,
     Done,
     FromLeader,
-    Outcome,
     Refused,
     Request,
     Resync,
     Snapshot,
     SnapshotReader,
-    Version,
     Window,
 )
 from shared.replica import Change, Replica
 from shared.trace import Trace
 
 from .bus import ActionClient, Subscriber
+from .pending import PendingAction, PendingActions
 from .succession import Succession
 
 #: Seconds that a window waits before it connects to a new leader whose state it has: others still want it.
@@ -51,17 +48,6 @@ def calm(snapshot: Snapshot) -> float:
     The new state is to be everywhere first, and then not all windows are to do it at the same time.
     """
     return _CALM + ids.chance() * _SPREAD * len(snapshot.windows)
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An action whose caller waits. ``epoch`` is that of the leader it was sent to; 0: to none yet."""
-
-    action_id: str
-    action: Action
-    deadline: float
-    reply: asyncio.Future[Done] = field(repr=False)
-    epoch: int = 0
 
 
 class DummyAgent:
@@ -102,11 +88,7 @@ class DummyAgent:
         self._lost = lost
         self._silence: asyncio.TimerHandle | None = None
         self._windows: tuple[Window, ...] | None = None  # of the state before
-        self._pending: dict[str, _Pending] = {}
-        self._ids = map("{}{:x}".format, repeat(ids.new_id(6)), count())
-        self._expiry: asyncio.TimerHandle | None = None
-        self._expiry_at = 0.0  # not after the first deadline of what is pending
-        self._unseen: list[tuple[Version, asyncio.Future[Done], Done]] = []  # done, but not shown here yet
+        self._pending = PendingActions(self._trace, self._withdraw)
         self._beat_every = settings.presence_time / 4
         self._beat: asyncio.TimerHandle | None = None
         self._staleness: asyncio.TimerHandle | None = None
@@ -138,7 +120,7 @@ class DummyAgent:
         self._client = ActionClient(self._context, holder.endpoints.actions, self._replied, self._line_broke)
         self._subscriber = self._succession.subscription(holder)
         self._attach()
-        for pending in self._pending.values():
+        for pending in self._pending:
             # Never sent is safe to send elsewhere; sent is for the dead leader's last outcomes to tell.
             if pending.epoch == 0 or pending.action_id in unsent:
                 self._send(pending)
@@ -160,19 +142,9 @@ class DummyAgent:
         time = self._settings.action_time if time is None else time
         if self._next is not None:
             self.follow(self._next)
-        deadline = boottime() + time
-        pending = _Pending(next(self._ids), action, deadline, self._loop.create_future())
-        self._pending[pending.action_id] = pending
-        self._trace.asked(pending.action_id, action, time)
-        if self._expiry is None or deadline < self._expiry_at:
-            self._watch_deadlines(deadline, time)
-        if self._client is not None:
-            self._send(pending)
-        try:
-            return await pending.reply
-        finally:
-            self._pending.pop(pending.action_id, None)
-            self._trace.answered(pending.action_id, pending.reply)
+        pending = self._pending.begin(action, time)
+        self._send(pending)
+        return await self._pending.answer(pending)
 
     def close(self) -> None:
         """Leave the group politely. Actions under way end in :exc:`OutcomeUnknown`."""
@@ -181,12 +153,11 @@ class DummyAgent:
             self._client.send(Detach(epoch=self._holder.epoch, instance=self._window.instance))
         self._hang_up()
         self._succession.close()
-        for timer in (self._staleness, self._expiry, self._following, self._silence):
+        for timer in (self._staleness, self._following, self._silence):
             if timer is not None:
                 timer.cancel()
         self._trace.write("LEFT")
-        for pending in list(self._pending.values()):
-            self._fail(pending, OutcomeUnknown("this window left the group before the reply came"))
+        self._pending.close(OutcomeUnknown("this window left the group before the reply came"))
 
     # -- the leader's state, and the next one's ------------------------------------------------------------
 
@@ -235,40 +206,9 @@ class DummyAgent:
                 self._windows = snapshot.windows
                 self._look_ahead()
         self._changed(changes)
-        if self._unseen:
-            self._show(version)  # first: what was acknowledged is done, whoever leads now
+        self._pending.show(version)  # first: what was acknowledged is done, whoever leads now
         if version.epoch > before.epoch:
-            self._ask_outcomes(snapshot)
-
-    def _show(self, version: Version) -> None:
-        """Let actions return whose effect this version shows."""
-        waiting, self._unseen = self._unseen, []
-        for entry in waiting:
-            needed, reply, done = entry
-            if needed > version:
-                self._unseen.append(entry)
-            elif not reply.done():
-                reply.set_result(done)
-
-    def _ask_outcomes(self, snapshot: Snapshot) -> None:
-        """Settle what was sent to a leader that is gone: its last outcomes travel in the new one's state."""
-        outcomes = {outcome.action_id: outcome for outcome in snapshot.outcomes}
-        for pending in list(self._pending.values()):
-            if pending.reply.done() or not 0 < pending.epoch < snapshot.version.epoch:
-                continue
-            if outcome := outcomes.get(pending.action_id):
-                self._settle(pending, outcome, snapshot.version)
-            else:
-                self._fail(pending, OutcomeUnknown("the leader died before it replied; look at the calls"))
-
-    def _settle(self, pending: _Pending, outcome: Outcome, version: Version) -> None:
-        if outcome.refused is not None:
-            self._fail(pending, refusal(outcome.refused, outcome.message, outcome.status))
-        elif not pending.reply.done():
-            done = Done(
-                action_id=pending.action_id, version=version, call_id=outcome.call_id, value=outcome.value
-            )
-            pending.reply.set_result(done)
+            self._pending.leader_changed(snapshot)
 
     def _watch_staleness(self) -> None:
         deadline = self.replica.next_deadline()
@@ -286,7 +226,7 @@ class DummyAgent:
 
     # -- actions -----------------------------------------------------------------------------------------
 
-    def _send(self, pending: _Pending) -> None:
+    def _send(self, pending: PendingAction) -> None:
         if self._client is None or self._holder is None:
             return
         pending.epoch = self._holder.epoch
@@ -298,53 +238,19 @@ class DummyAgent:
             action=pending.action,
         )
         if not self._client.send(request):
-            self._fail(pending, ActionRefused("too_busy", "too many actions wait for the leader already"))
+            pending.fail(ActionRefused("too_busy", "too many actions wait for the leader already"))
+
+    def _withdraw(self, action_id: str) -> bool:
+        return self._client is not None and self._client.withdraw(action_id)
 
     def _replied(self, reply: FromLeader) -> None:
         match reply:
             case Snapshot():
                 self._arrived(reply)
-            case Done() if pending := self._pending.get(reply.action_id):
-                if reply.version <= self.replica.version:
-                    if not pending.reply.done():
-                        pending.reply.set_result(reply)
-                else:
-                    self._unseen.append((reply.version, pending.reply, reply))
-            case Refused() if pending := self._pending.get(reply.action_id):
-                self._fail(pending, refusal(reply.code, reply.message, reply.status))
-            case _:
-                pass  # the answer to an action that nobody waits for any more
-
-    def _watch_deadlines(self, at: float, delay: float) -> None:
-        """Look for actions whose time is over at ``at``: one timer does for all, and most never need it."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry_at = at
-        self._expiry = self._loop.call_later(delay, self._check_deadlines)
-
-    def _check_deadlines(self) -> None:
-        self._expiry, now = None, boottime()
-        for pending in list(self._pending.values()):
-            if pending.deadline <= now:
-                self._expire(pending)
-        left = [pending.deadline for pending in self._pending.values() if pending.deadline > now]
-        if left:
-            self._watch_deadlines(min(left), min(left) - now)
-
-    def _expire(self, pending: _Pending) -> None:
-        for _version, reply, done in self._unseen:
-            if reply is pending.reply and not reply.done():
-                reply.set_result(done)  # done for sure, and only the state is late
-        # Taken back: what has not left by now is not to leave any more.
-        is_unsent = self._client is not None and self._client.withdraw(pending.action_id)
-        if pending.epoch == 0 or is_unsent:
-            self._fail(pending, ActionRefused("no_leader", "nobody leads the phone; nothing was done"))
-        self._fail(pending, OutcomeUnknown("the leader did not reply in time; look at the calls"))
-
-    @staticmethod
-    def _fail(pending: _Pending, error: Exception) -> None:
-        if not pending.reply.done():
-            pending.reply.set_exception(error)
+            case Done():
+                self._pending.done(reply, self.replica.version)
+            case Refused():
+                self._pending.refused(reply)
 
     # -- presence ----------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def a_window_that_asks_the_next_leader_again() -> Iterator[None]:
     follow = DummyAgent.follow
 
     def stubborn(self: DummyAgent, holder: Holder) -> None:
-        for pending in self._pending.values():
+        for pending in self._pending:
             pending.epoch = 0
         follow(self, holder)
 

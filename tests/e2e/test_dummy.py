@@ -271,7 +271,7 @@ def test_an_action_that_was_acknowledged_is_done_although_its_leader_died_before
         acting = perform(scene)
         request = await first.wait(Request)
         first.server.send(first.peer, Done(action_id=request.action_id, version=Version(1, 2), call_id="c1"))
-        await scene.until(lambda: bool(scene.agent._unseen))
+        await scene.until(lambda: bool(scene.agent._pending._unseen))
         second = scene.lead(2)
         second.publish(1)
         assert (await acting).call_id == "c1"
