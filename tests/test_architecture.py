@@ -13,6 +13,7 @@ CORES = (
     "shared.election",
     "shared.messages",
     "shared.replica",
+    "shared.text",
 )
 SHELLS = ("agents.sip.transport",)
 

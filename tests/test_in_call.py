@@ -209,8 +209,8 @@ def test_what_the_service_calls_a_place_or_a_number_is_shown_without_control_cha
     tell(talk, 2, "callpark", **place)
     replies = [rig.answer_to(request) for request in (flip, park)]
     assert [reply.value for reply in replies if isinstance(reply, Done)] == [
-        Flipped(number="[31m+1650" + "5" * 54),
-        Parked(location="813"),
+        Flipped(number="[31m+1650" + "5" * 55),
+        Parked(location="8 13"),
     ]
 
 

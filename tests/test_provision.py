@@ -97,7 +97,7 @@ def test_how_long_to_wait_is_a_number_or_a_date() -> None:
         (Answer(503, b"<html>", None), ["503", "try again later"]),
         (Answer(403, b'{"errorCode":"CMN-408","message":"No"}'), ["403 CMN-408: No", "permission"]),
         (Answer(302, b""), ["302", "check the server's name"]),
-        (Answer(404, b'{"errorCode":"CMN-102","message":"a\\r\\nb\\u001b[2J"}'), ["CMN-102: a  b [2J"]),
+        (Answer(404, b'{"errorCode":"CMN-102","message":"a\\r\\nb\\u001b[2J"}'), ["CMN-102: a b[2J"]),
     ],
 )
 def test_each_failure_is_one_line_with_a_remedy(answer: Answer, parts: list[str]) -> None:

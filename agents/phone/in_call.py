@@ -22,6 +22,7 @@ from shared.messages import (
     StopRecording,
     Value,
 )
+from shared.text import readable
 
 from .calls import CallRecord
 from .checks import failure_of, require_number
@@ -125,7 +126,7 @@ class InCall:
         elif result.code == 0:
             self._succeeded(one, result, now)
         else:
-            text = f"the service cannot do it: {_plain(result.description, 200) or 'no reason given'}"
+            text = f"the service cannot do it: {readable(result.description, 200) or 'no reason given'}"
             self._refuse(one, ActionRefused("far_end", text), now)
 
     def ended(self, record: CallRecord, now: float) -> None:
@@ -150,9 +151,9 @@ class InCall:
             case StartRecording() | StopRecording():
                 self._term.change(one.record, recording=isinstance(one.action, StartRecording))
             case Flip():
-                value = Flipped(number=_plain(result.number, 64) or one.action.target)
+                value = Flipped(number=readable(result.number, 64) or one.action.target)
             case Park():
-                value = Parked(location=_plain(result.place, 64))
+                value = Parked(location=readable(result.place, 64))
                 # The far end stays where it was parked; our end is to be hung up by us.
                 self._term.end_here(one.record, Cause.PARKED, now)
         self._term.acknowledge(one.request, now, one.record.call_id, value)
@@ -175,11 +176,6 @@ def _read_result(response: _Response) -> _Result | None:
         return _result_decoder.decode(response.result)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-
-
-def _plain(text: str, longest: int) -> str:
-    """Return what of a text can be shown: it is somebody else's, and a terminal obeys control characters."""
-    return "".join(char for char in text[:longest] if char.isprintable())
 
 
 def _encode(asked: dict[str, object]) -> str:

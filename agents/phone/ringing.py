@@ -21,6 +21,7 @@ from shared.messages import (
     StartReply,
     ToVoicemail,
 )
+from shared.text import readable
 
 from .calls import CallRecord
 from .checks import require_number
@@ -207,7 +208,7 @@ def _chosen(message: AgentMessage) -> Replied:
     answer: _Answer = _ANSWERS.get(body.get("Resp", ""), "none") if body.get("Sts") == "0" else "none"
     return Replied(
         answer=answer,
-        callback=body.get("ExtNfo", "")[:64] if answer == "urgent" else "",
-        number=body.get("Phn", "")[:64],
-        name=body.get("Nm", "")[:128],
+        callback=readable(body.get("ExtNfo", ""), 64) if answer == "urgent" else "",
+        number=readable(body.get("Phn", ""), 64),
+        name=readable(body.get("Nm", ""), 128),
     )

@@ -29,6 +29,7 @@ from shared.messages import (
     Registration,
     RegistrationState,
 )
+from shared.text import readable
 
 from .calls import CallRecord
 from .changes import ice_of
@@ -137,9 +138,9 @@ class Signalling:
             direction=Direction.INBOUND,
             state=CallState.RINGING,
             remote_number=event.remote_number,
-            remote_name=event.remote_name or names.get("Nm", ""),
+            remote_name=event.remote_name or readable(names.get("Nm", "")),
             local_number=event.local_number,
-            local_name=names.get("ToNm", ""),
+            local_name=readable(names.get("ToNm", "")),
             started_at=term.wall(now),
             session_id=event.session_ref or "",
             party_id=event.party_id or "",

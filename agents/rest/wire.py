@@ -18,6 +18,7 @@ from shared.errors import (
     RestFailed,
     ServiceUnreachable,
 )
+from shared.text import readable
 
 from .documents import Failure
 
@@ -148,7 +149,7 @@ def refusal(answer: Answer, what: str) -> RestFailed:
     why = f"{answer.status}{f' {said.code}' if said.code else ''}{f': {said.text}' if said.text else ''}"
     remedy = _remedy(answer)
     return RestFailed(
-        f"{what} failed ({_line(why)}); {remedy}",
+        f"{what} failed ({readable(why, 200)}); {remedy}",
         status=answer.status,
         code=said.code,
         retry_after=answer.retry_after,
@@ -166,7 +167,7 @@ def login_refusal(answer: Answer) -> RestFailed:
     if said.error not in remedies:
         return refusal(answer, "the login")
     return LoginFailed(
-        f"the login was refused ({_line(said.text or said.error)}); {remedies[said.error]}",
+        f"the login was refused ({readable(said.text or said.error, 200)}); {remedies[said.error]}",
         status=answer.status,
         code=said.error,
     )
@@ -187,8 +188,3 @@ def _remedy(answer: Answer) -> str:
             return "check the server's name: it wants us to go elsewhere"
         case _:
             return "check what was asked for"
-
-
-def _line(text: str) -> str:
-    """Return what a peer said as a part of one line."""
-    return "".join(char if char.isprintable() else " " for char in text)[:200]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shared.errors import SipError
+from shared.text import readable
 
 from .address import NameAddr
 from .grammar import TOKEN, parse_number, remembered, split_commas
@@ -259,7 +260,7 @@ def parse(frame: str) -> Message:
     The body is the rest of the frame, or less if Content-Length says so. That is believed only as far as it
     must be: some peers count UTF-16 units, so whatever lies between characters and bytes is all of it.
     Compact names and folded lines are accepted. A message that is returned has a Via, exactly one From, To,
-    Call-Id and CSeq, and its CSeq can be read; other values are as they came.
+    Call-Id and CSeq, and its CSeq can be read; other values are as they came. Its reason phrase can be shown.
 
     Raises:
         SipError: If it is no such message. :func:`.refusal.refuse` says how to answer it.
@@ -303,7 +304,7 @@ def _parse_fields(lines: list[str]) -> list[tuple[str, str, str]]:
 
 def _parse_start_line(line: str, headers: Headers, body: str) -> Message:
     if match := _STATUS_LINE.fullmatch(line):
-        return Response(int(match[1]), match[2], headers, body)
+        return Response(int(match[1]), readable(match[2]), headers, body)
     if match := _REQUEST_LINE.fullmatch(line):
         return Request(match[1], match[2], headers, body)
     raise SipError("the first line is neither a request line nor a status line")

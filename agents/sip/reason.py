@@ -1,6 +1,7 @@
 """[core] Why a CANCEL or BYE was sent (RFC 3326)."""
 
 from shared.errors import SipError
+from shared.text import readable
 
 from .grammar import find_param, parse_params
 from .message import Request
@@ -22,7 +23,7 @@ def reason_of(request: Request) -> tuple[int | None, str]:
                 and cause.isascii()
                 and cause.isdecimal()
             ):
-                return int(cause), find_param(params, "text") or ""
+                return int(cause), readable(find_param(params, "text") or "")
     except SipError:
         pass  # an unreadable reason is no reason: the request itself counts
     return None, ""

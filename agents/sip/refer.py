@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from shared.errors import SipError
+from shared.text import readable
 
 from .address import NameAddr
 from .dialog import Dialog
@@ -88,4 +89,4 @@ def refer_to(target: str, domain: str, replaced: Dialog | None = None) -> str:
 def parse_sipfrag(body: str) -> tuple[int, str] | None:
     """Return status and reason of a ``message/sipfrag`` body (RFC 3420), None if it has no status line."""
     match = _STATUS_LINE.match(body.lstrip())
-    return (int(match[1]), match[2] or "") if match else None
+    return (int(match[1]), readable(match[2] or "")) if match else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from shared.errors import SipError
+from shared.text import readable
 
 from .digest import Challenge
 from .message import Headers, Request
@@ -160,7 +161,7 @@ def api_ids(headers: Headers) -> tuple[str | None, str | None]:
 def call_info(headers: Headers) -> dict[str, str]:
     """Return ``p-rc-api-call-info`` as a mapping of at most 16 names; values may contain ``=``."""
     pairs = (part.partition("=") for part in (headers.get("p-rc-api-call-info") or "").split(";"))
-    named = [(name.strip()[:64], value[:256]) for name, equals, value in pairs if equals]
+    named = [(readable(name.strip(), 64), readable(value)) for name, equals, value in pairs if equals]
     return dict(named[:_MAX_FACTS])
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.errors import ActionRefused, SipError
+from shared.text import readable
 
 from .address import NameAddr
 from .authentication import Authenticator
@@ -374,9 +375,9 @@ class Sessions:
         context.emit(
             InviteReceived(
                 session_id=session.session_id,
-                remote_number=caller.uri.user or "",
-                remote_name=caller.display,
-                local_number=callee.uri.user or "",
+                remote_number=readable(caller.uri.user or ""),
+                remote_name=readable(caller.display),
+                local_number=readable(callee.uri.user or ""),
                 sdp=request.body,
                 party_id=party,
                 session_ref=session_ref,

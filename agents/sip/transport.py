@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 
 from shared.config import Account
 from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
+from shared.text import readable
 
 from .message import MAX_FRAME_CHARS
 
@@ -130,7 +131,7 @@ class SipSocket:
             return ""
         if code == 1006:
             return "no answer to keep-alive, or cut off"
-        return self._connection.close_reason or f"closed with code {code}"
+        return readable(self._connection.close_reason or "") or f"closed with code {code}"
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,5 +203,7 @@ def _explain(proxy: str, exc: Exception) -> ServiceUnreachable:
             f"{proxy} cannot serve now (HTTP {exc.response.status_code})", retry_after=retry_after
         )
     if isinstance(exc, InvalidHandshake | InvalidURI):
-        return ServiceUnreachable(f"{proxy} is no SIP WebSocket server ({exc}); check outboundProxy")
-    return ServiceUnreachable(f"{proxy} cannot be reached ({exc})")
+        return ServiceUnreachable(
+            f"{proxy} is no SIP WebSocket server ({readable(str(exc))}); check outboundProxy"
+        )
+    return ServiceUnreachable(f"{proxy} cannot be reached ({readable(str(exc))})")
