@@ -164,6 +164,9 @@ _USER = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%#-]+")  # RFC 3261 §25.1, and t
 _AUTHORIZATION_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\"\\:]+")
 _PASSWORD = re.compile(r"[^\r\n\0]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+#: One certificate at least, whole, as PEM writes it (RFC 7468); what is in it only a connection can judge.
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+_MOST_CA_BYTES = 4_000_000
 
 
 def load_account(path: str | os.PathLike[str]) -> Account:
@@ -173,7 +176,8 @@ def load_account(path: str | os.PathLike[str]) -> Account:
     ``caFile``, ours, is relative to the file.
 
     Raises:
-        AccountError: If the file is unreadable, no JSON, or lacks a field; the text says which.
+        AccountError: If the file is unreadable, no JSON, or lacks a field, or its ``caFile`` holds no
+            certificate; the text says which.
     """
     path = os.fspath(path)
     where = f"the account file {path}"
@@ -191,7 +195,8 @@ def read_account(sip_info: Account | Mapping[str, Any] | str | os.PathLike[str])
     relative to the file, else to the working directory.
 
     Raises:
-        AccountError: If it is none of these, or lacks a field; the text says which.
+        AccountError: If it is none of these, lacks a field, or its ``caFile`` holds no certificate; the text
+            says which.
     """
     match sip_info:
         case Account():
@@ -256,6 +261,20 @@ def _checked(info: _SipInfo, where: str, base: str) -> Account:
         password=info.password,
         outbound_proxy_backup=info.outbound_proxy_backup or None,
         stun_servers=info.stun_servers or (),
-        ca_file=os.path.join(base, info.ca_file) if info.ca_file else None,
+        ca_file=_ca_file(os.path.join(base, info.ca_file), where) if info.ca_file else None,
         device_id=info.device_id,
     )
+
+
+def _ca_file(path: str, where: str) -> str:
+    """Return ``path``, where a certificate must be: without one, each connection would fail in vain."""
+    remedy = "get the service's certificate anew, or remove caFile to trust the system's authorities"
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST_CA_BYTES)
+    except (OSError, ValueError) as exc:
+        cause = getattr(exc, "strerror", None) or exc
+        raise AccountError(f"{where}: caFile {path} cannot be read ({cause}); {remedy}") from exc
+    if not _CERTIFICATE.search(content):
+        raise AccountError(f"{where}: caFile {path} holds no certificate (PEM); {remedy}")
+    return path

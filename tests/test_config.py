@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import load_account, load_settings
+from shared.config import load_account, load_settings, read_account
 from shared.errors import AccountError, ConfigError
 
 GOOD: dict[str, Any] = {
@@ -20,6 +20,8 @@ GOOD: dict[str, Any] = {
     "stunServers": ["stun.test:19302"],
     "transport": "WSS",
 }
+
+CERTIFICATE = b"# ours\n-----BEGIN CERTIFICATE-----\nMIIB\nAQ==\n-----END CERTIFICATE-----\n"
 
 
 def write(directory: Path, content: Any, name: str = "account.json") -> Path:
@@ -39,6 +41,7 @@ def complaint(path: Path) -> str:
 
 
 def test_a_sip_info_is_an_account(tmp_path: Path) -> None:
+    write(tmp_path, CERTIFICATE, "ca.pem")
     account = load_account(write(tmp_path, GOOD | {"caFile": "ca.pem"}))
     assert account.authorization_id == "800000000101"
     assert account.outbound_proxy_backup == "127.0.0.1:8084"
@@ -123,6 +126,33 @@ def test_an_empty_answer_of_sip_provision_is_no_account(tmp_path: Path, content:
 def test_a_file_that_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
     assert "No such file" in complaint(tmp_path / "none.json")
     assert "directory" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"no certificate",
+        CERTIFICATE[:-30],
+        b"-----BEGIN PRIVATE KEY-----\nMII=\n-----END PRIVATE KEY-----",
+    ],
+)
+def test_an_authority_that_is_not_there_or_no_certificate_is_named_when_the_account_is_read(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        write(tmp_path, content, "ca.pem")
+    message = complaint(write(tmp_path, GOOD | {"caFile": "ca.pem"}))
+    assert f"caFile {tmp_path / 'ca.pem'}" in message
+    assert "remove caFile" in message
+    with pytest.raises(AccountError, match=r"^sip_info: caFile .*ca\.pem"):
+        read_account(GOOD | {"caFile": str(tmp_path / "ca.pem")})
+
+
+@pytest.mark.parametrize("name", ["", "ca\0.pem"])
+def test_an_authority_that_no_file_can_be_is_named(tmp_path: Path, name: str) -> None:
+    assert "caFile" in complaint(write(tmp_path, GOOD | {"caFile": f"{tmp_path}/{name}"}))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")

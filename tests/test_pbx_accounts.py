@@ -7,6 +7,8 @@ from agents.pbx.settings import Extension, Queue, SimulatorSettings
 from shared.config import load_account
 from shared.errors import ConfigError
 
+from .test_config import CERTIFICATE
+
 
 def make_plan(*extra: Extension) -> NumberPlan:
     extensions = (Extension("101", "16505550101"), Extension("102", "16505550102"), *extra)
@@ -67,6 +69,7 @@ def test_account_files_are_private_and_loadable_and_kept_by_the_next_run(tmp_pat
     settings = SimulatorSettings(directory=tmp_path)
     subscribers = make_subscribers(settings)
     write_accounts(settings, subscribers, wss_port=4433)
+    (tmp_path / "ca.pem").write_bytes(CERTIFICATE)
 
     account = load_account(tmp_path / "101.json")
     assert (tmp_path / "101.json").stat().st_mode & 0o777 == 0o600
@@ -82,6 +85,7 @@ def test_a_damaged_or_foreign_account_file_is_replaced(tmp_path: Path) -> None:
     settings = SimulatorSettings(directory=tmp_path)
     subscribers = make_subscribers(settings)
     write_accounts(settings, subscribers, wss_port=1)
+    (tmp_path / "ca.pem").write_bytes(CERTIFICATE)
     other = SimulatorSettings(directory=tmp_path, domain="other.test")
 
     assert load_account(tmp_path / "101.json").password == subscribers[0].password

@@ -14,8 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.config import load_account
-from shared.errors import AccountError, ConfigError
+from shared.errors import ConfigError
 from shared.files import write_private
 
 from .settings import FAREWELL_ROBOT, Extension, Queue, SimulatorSettings
@@ -129,8 +128,8 @@ def make_subscribers(settings: SimulatorSettings) -> list[Subscriber]:
 def _subscriber(settings: SimulatorSettings, extension: Extension) -> Subscriber:
     username = f"{settings.main_number}*{extension.number}"
     # A damaged file is no reason to fail: it is about to be replaced.
-    with contextlib.suppress(AccountError):
-        known = load_account(account_path(settings.directory, extension))
+    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        known = _decoder.decode(account_path(settings.directory, extension).read_bytes())
         if known.username == username and known.domain == settings.domain:
             return Subscriber(extension, username, known.authorization_id, known.password)
     return Subscriber(extension, username, new_identity(), secrets.token_urlsafe(12))
@@ -158,6 +157,9 @@ class SipInfo(msgspec.Struct, rename="camel", omit_defaults=True):
     transport: str
     authorization_types: list[str]
     ca_file: str = ""
+
+
+_decoder = msgspec.json.Decoder(SipInfo)
 
 
 def sip_info(settings: SimulatorSettings, device: Subscriber, *, wss_port: int, ca_file: str = "") -> SipInfo:

@@ -63,10 +63,12 @@ def test_an_account_that_cannot_be_used_ends_with_one_line_and_the_others_go_on(
         async with stage() as it:
             [window] = await it.join("a")
             incomplete = spoiled(it, password=None)
+            untrusting = spoiled(it, caFile="none.pem")
             await asyncio.gather(
                 fails(it, it.root / "none.json", 2, "none.json", "No such file"),
                 fails(it, it.root, 2, str(it.root), "directory"),
                 fails(it, incomplete, 2, str(incomplete), "password"),
+                fails(it, untrusting, 2, str(untrusting), "caFile", "none.pem", "remove caFile"),
             )
             wrong = spoiled(it, password="canary-wrong")
             line = await fails(it, wrong, 1, "403", "password")
