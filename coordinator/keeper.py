@@ -2,29 +2,21 @@
 
 One loop does both, on purpose: a loop that hangs renews no lease, so it is passed over and fenced off.
 
-The *heir* prepares for its promotion: it imports the real phone, reads whom to trust, and binds the sockets
-of the next epoch, so that the windows are connected before it has anything to say. The other windows do not,
-which keeps them small; should they have to lead all the same, it takes them a tenth of a second longer.
-It is also the only one that waits for the leader's lock: fifty processes that the kernel wakes at once stand
-in the way of the one that has work to do. The others hear the new leader's first word; where there is none,
-their broken line to the old one tells them to look, each somewhat later than who stands before it.
+The *heir* prepares for its promotion (:mod:`.readiness`). It is also the only one that waits for the
+leader's lock: fifty processes that the kernel wakes at once stand in the way of the one that has work to do.
+The others hear the new leader's first word; where there is none, their broken line to the old one tells them
+to look, each somewhat later than who stands before it.
 """
 
 import asyncio
-import contextlib
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
 
-from agents.bus import Post
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
-from shared.config import Account, Settings
 from shared.election import (
     Effect,
     Election,
@@ -40,16 +32,14 @@ from shared.election import (
 from shared.errors import AccountError, GroupError
 from shared.log import log
 from shared.messages import Snapshot
-from shared.trace import Trace
 
 from .bequest import Bequest
-from .descriptors import make_room
-from .lease import Lease, Vacant
+from .candidacy import Candidacy
+from .lease import Vacant
+from .readiness import Readiness, load_phone
 
 if TYPE_CHECKING:
     from agents.real import RealAgent
-    from agents.sip.trace import SipTrace
-
 
 _LEADERLESS = (
     "nobody is the phone: this window may not lead, and no process that may is running; "
@@ -60,36 +50,10 @@ _LEADERLESS = (
 _PATIENCE, _MOST_PATIENCE = 0.02, 0.2
 #: How long a new leader leaves the processors to the windows that show its first state.
 _HEAD_START = 0.004
-#: How long a new heir leaves them to the new leader, which registers, before it loads the phone.
-_LOADING_DELAY = 0.06
 #: So many of that line keep at hand what the leader would leave behind.
 _EXECUTORS = 5
-#: What leads, and what a window that does not lead can do without.
-_PHONE = "agents.real"
 #: How long leaving may take: the farewell, and a service that does not answer to it.
 _LEAVING_TIME = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidacy:
-    """What a process brings to the election, and whom it tells (on the phone thread).
-
-    ``grace`` says how many seconds longer than usual a lease of ours is to hold, at this moment.
-    """
-
-    group: str
-    instance: str
-    account: Account
-    sip_instance_id: str
-    settings: Settings
-    lease: Lease
-    is_candidate: bool
-    grace: Callable[[], float]
-    seed: Callable[[], Snapshot | None]
-    follow: Callable[[Holder], None]
-    failed: Callable[[Exception], None]
-    trace: Trace
-    sip_trace: "SipTrace | None" = None
 
 
 class Keeper:
@@ -98,11 +62,10 @@ class Keeper:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], candidacy: Candidacy) -> None:
         self._context, self._candidacy, self._lease = context, candidacy, candidacy.lease
         self._agent: RealAgent | None = None
-        self._post: Post | None = None  # the sockets of an epoch that may be ours
+        self._readiness = Readiness(context, candidacy)
         self._bequest = Bequest(context)  # of the leader whom we follow
         self._rank: int | None = None  # how many others would lead before us; None: we would not
         self._watched = 0  # the newest epoch whose lock we wait for
-        self._loading: asyncio.TimerHandle | None = None
         self._departed: frozenset[str] = frozenset()  # who led, and died; others were passed over, and live
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -133,10 +96,9 @@ class Keeper:
             if self._agent is not None:
                 await self._agent.leave()
             self._bequest.stop()
-            self._leave_post()
-            for timer in (self._timer, self._loading):
-                if timer is not None:
-                    timer.cancel()
+            await self._readiness.end()
+            if self._timer is not None:
+                self._timer.cancel()
             await asyncio.gather(*self._ending)
             self._lease.release()
 
@@ -163,7 +125,7 @@ class Keeper:
         if rank == 0:
             self._prepare(epoch + 1)
         elif not self._election.is_leader:
-            self._leave_post()
+            self._readiness.leave_post()
             self._lease.withdraw()
 
     def _look_soon(self, epoch: int) -> None:
@@ -179,18 +141,8 @@ class Keeper:
 
     def _prepare(self, epoch: int) -> None:
         """Do before our promotion what would delay it."""
-        if self._election.is_leader or epoch <= self._election.epoch:
-            return  # too late: to bind the sockets of a term that has begun would take their place
-        with contextlib.suppress(GroupError):  # if it matters, it will be said when we try to lead
-            self._man_post(epoch)
-            self._lease.prepare(epoch)
-        if self._loading is None:
-            self._loading = self._loop.call_later(_LOADING_DELAY, self._load)
-
-    def _load(self) -> None:
-        task = asyncio.create_task(asyncio.to_thread(_load, self._candidacy), name="prepare")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        if not self._election.is_leader and epoch > self._election.epoch:
+            self._readiness.prepare(epoch)  # else to bind the sockets of a term would take their place
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
@@ -253,14 +205,14 @@ class Keeper:
     def _try(self, epoch: int) -> None:
         if self._election.is_leader:
             return  # two looks in a row, and the first of them was enough
-        self._man_post(epoch)  # first: a leader that cannot speak must not take an epoch
-        importlib.import_module(_PHONE)  # nor one that would spend its lease on this
+        self._readiness.man_post(epoch)  # first: a leader that cannot speak must not take an epoch
+        load_phone()  # nor one that would spend its lease on this
         now = boottime()
         deadline = now + self._candidacy.settings.lease_time + self._candidacy.grace()
         if self._lease.try_take(epoch, deadline):
             self._election.granted(epoch, now)
         else:
-            self._leave_post()  # and try_take has withdrawn
+            self._readiness.leave_post()  # and try_take has withdrawn
             self._look()
 
     def _opened(self, epoch: int) -> None:
@@ -281,8 +233,7 @@ class Keeper:
         from agents.office import Office  # a third of a window's memory: see the module's docstring
         from agents.real import RealAgent
 
-        candidacy, post, seed = self._candidacy, self._post, self._seed()
-        assert post is not None
+        candidacy, post, seed = self._candidacy, self._readiness.take_post(), self._seed()
         office = Office(
             group=candidacy.group,
             instance=candidacy.instance,
@@ -300,7 +251,6 @@ class Keeper:
             sip_trace=candidacy.sip_trace,
         )
         candidacy.trace.write("PROMOTED", epoch=epoch)
-        self._post = None
         try:
             self._agent = RealAgent(office)
         except BaseException:
@@ -325,28 +275,6 @@ class Keeper:
         self._lease.settle_in()
         if self._election.is_leader:
             self._bequest.stop()
-
-    def _man_post(self, epoch: int) -> None:
-        """Have the sockets of ``epoch`` bound, should it be ours.
-
-        Raises:
-            GroupError: They cannot be bound.
-        """
-        endpoints = self._lease.endpoints(epoch)
-        if self._post is not None and self._post.endpoints == endpoints:
-            return
-        self._leave_post()
-        try:
-            self._post = Post(self._context, endpoints)
-        except zmq.ZMQError as exc:
-            why = zmq.strerror(exc.errno) if exc.errno else str(exc)
-            group = self._candidacy.group
-            raise GroupError(f"cannot make the sockets of the group {group!r}: {why}") from exc
-
-    def _leave_post(self) -> None:
-        if self._post is not None:
-            self._post.close()
-            self._post = None
 
     def _expect_estate(self) -> None:
         """Keep at hand what the leader would leave behind, if we may well be its successor."""
@@ -383,15 +311,3 @@ class Keeper:
             task = asyncio.create_task(agent.abandon(), name="abandon")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
-
-
-def _load(candidacy: Candidacy) -> None:
-    """Have the phone in memory, whom to trust, and room for what it opens."""
-    from agents.office import rehearse
-    from agents.sip.transport import tls_context
-
-    make_room()
-    importlib.import_module(_PHONE)
-    rehearse(candidacy.account, candidacy.settings)
-    with contextlib.suppress(AccountError):  # the line will say it when it matters
-        tls_context(candidacy.account)

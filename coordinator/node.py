@@ -19,8 +19,9 @@ from shared.phone import Phone
 from shared.replica import Change
 from shared.trace import Trace
 
+from .candidacy import Candidacy
 from .group import load_instance_id, open_group_dir
-from .keeper import Candidacy, Keeper
+from .keeper import Keeper
 from .lease import FileLease
 from .standing import Standing
 

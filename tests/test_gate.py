@@ -88,7 +88,7 @@ def makers_of(*outlets: str) -> set[str]:
 def test_nobody_else_makes_an_outlet() -> None:
     assert makers_of("SipSocket.connect") == {"agents.line"}
     assert makers_of("Publisher", "ActionServer") == {"agents.bus.post"}
-    assert makers_of("Post") == {"coordinator.keeper", "agents.web_phone"}
+    assert makers_of("Post") == {"coordinator.readiness", "agents.web_phone"}
 
 
 def test_nobody_uses_a_post_but_the_agent_that_occupies_it() -> None:

@@ -7,20 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 import structlog
 
-import agents.dummy
 import agents.line
 import agents.office
 import agents.real
 import coordinator.keeper
-import shared.trace
 from agents.bus import ActionClient
 from agents.dummy import DummyAgent
-from coordinator.keeper import Candidacy, Keeper
+from coordinator.candidacy import Candidacy
+from coordinator.keeper import Keeper
 from coordinator.standing import Standing
 from shared import clock, ids
 from shared.config import Settings
@@ -311,7 +311,7 @@ def simulated(group: Group) -> Iterator[None]:
         return world.now
 
     with ExitStack() as patches:
-        for module in (agents.dummy, agents.office, agents.real, coordinator.keeper, shared.trace, clock):
+        for module in _that_read_the_clock():
             patches.enter_context(patch.object(module, "boottime", boottime))
         patches.enter_context(patch.object(agents.office, "wall", lambda: 1e9 + world.now))
         patches.enter_context(patch.object(agents.real, "Obituary", NoObituary))
@@ -329,6 +329,11 @@ def simulated(group: Group) -> Iterator[None]:
             processors=[partial(_complain, world)], wrapper_class=structlog.make_filtering_bound_logger(40)
         )
         yield
+
+
+def _that_read_the_clock() -> list[ModuleType]:
+    """Return the product's modules that have the clock by its name, all that are loaded."""
+    return [module for module in sys.modules.values() if getattr(module, "boottime", None) is clock.boottime]
 
 
 def _complain(world: World, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
