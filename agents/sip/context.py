@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from .authentication import MAX_ATTEMPTS, Authenticator
-from .dialog import Endpoint
+from .dialog import Dialog, Endpoint
 from .events import SessionEvent
 from .message import Request, Response, make_response
 from .timers import Timers
@@ -20,6 +20,8 @@ from .transaction import (
 
 #: Requests of one session whose answers are still listened to: a call of many hours may send thousands.
 _MAX_KEYS = 32
+#: Calls whose far ends are still to be told that they are over, some 500 bytes each; beyond it the oldest go.
+_MOST_GIVEN_UP = 64
 
 Pairs = Iterable[tuple[str, str]]
 """Header fields: names and values."""
@@ -34,7 +36,8 @@ class Context:
 
     ``first_cseq`` numbers the first request of each dialog; ``repeat_2xx`` says whether an answer is sent
     again until its ACK comes, and a provisional one each minute, as RFC 3261 §13.3.1 asks. RingCentral's
-    service does neither. ``late_goodbyes``: a BYE that has no connection waits for the next one.
+    service does neither. ``late_goodbyes``: a BYE that has no connection waits for the next one,
+    also when the call is given up meanwhile.
     """
 
     def __init__(
@@ -54,6 +57,9 @@ class Context:
         self.owners: dict[TransactionKey, tuple[str, str]] = {}  # (session id, role)
         self._keys: dict[str, list[TransactionKey]] = {}  # the other way round
         self.settled: list[str] = []  # sessions that ended, or had an answer
+        self.given_up: deque[tuple[Dialog, float]] = deque(
+            maxlen=_MOST_GIVEN_UP
+        )  # without a BYE; and since when
         self.outputs: list[Output] = []
         self.pending: deque[Pending] = deque()
 

@@ -7,7 +7,7 @@ cut is said once more over the next one: whoever had heard it answers 481, and t
 from typing import TYPE_CHECKING
 
 from .context import Context, Pairs
-from .events import SessionState
+from .events import EndCause, SessionState
 from .message import Request, Response
 from .timers import TIMEOUT
 
@@ -67,7 +67,13 @@ class Farewell:
     def timer(self, now: float) -> None:
         """Take that there was no connection in time."""
         if self.is_waiting:
-            self._session.end("local_bye", 408, "no connection to tell the far end", now)
+            self.give_up("local_bye", 408, "no connection to tell the far end", now)
+
+    def give_up(self, cause: EndCause, status: int | None, reason: str, now: float) -> None:
+        """End the session without a BYE: the far end is told by :mod:`.owed`, if it ever can be."""
+        if self._context.late_goodbyes and self._session.dialog is not None:
+            self._context.given_up.append((self._session.dialog, now))
+        self._session.end(cause, status, reason, now)
 
     def _send(self, request: Request, now: float) -> None:
         self._request = request

@@ -22,6 +22,7 @@ from .context import SDP_TYPE, Context, Output, Pairs, Pending
 from .dialog import Endpoint
 from .events import InviteReceived, SessionState
 from .message import Headers, Message, Request, Response, make_response
+from .owed import Owed
 from .refusal import objection
 from .remains import answer_late
 from .ringcentral import api_ids
@@ -67,7 +68,7 @@ class Sessions:
             repeat_2xx=repeat_2xx,
             late_goodbyes=late_goodbyes,
         )
-        self._table = SessionTable(most=max_sessions)
+        self._table, self._owed = SessionTable(most=max_sessions), Owed(self._context)
 
     # -- calls
 
@@ -148,9 +149,10 @@ class Sessions:
         session.hangup(now, headers=headers, status=status, is_reachable=is_reachable)
 
     def reachable(self, now: float) -> None:
-        """Take that what we send is heard again: each BYE that has waited, each 200 that has no ACK."""
+        """Take that what we send is heard again: send each BYE that has waited, each 200 without an ACK."""
         for session in self.live():
             session.reachable(now)
+        self._owed.reachable(now)
 
     def use_contact(self, contact: str) -> None:
         """Name ``contact`` as ours in whatever is sent from now on."""
@@ -306,7 +308,8 @@ class Sessions:
 
     def _take_unowned(self, effect: Any, now: float) -> None:
         if effect.key.method != "INVITE":
-            self._context.emit(effect)
+            if not self._owed.settled(effect, now):
+                self._context.emit(effect)
         elif isinstance(effect, ResponseReceived) and 200 <= effect.response.status < 300:
             remains = self._context.transactions.remains(effect.key)
             answer_late(self._context, remains, effect.response, now)

@@ -140,7 +140,7 @@ class UserAgent:
         """Take that the connection is gone.
 
         Calls that ring end. Answered ones go on, as their sound does: it takes another way. If there is no
-        connection again within 32 s, they end too.
+        connection again within 32 s, they end too, and the far ends are told when there is one.
         """
         if not self._is_connected:
             return
@@ -204,7 +204,7 @@ class UserAgent:
         """End a call in whatever state: CANCEL, BYE or 603. :class:`SessionEnded` follows when done.
 
         An answered call whose far end cannot be told now is hung up over the next connection; if there is
-        none within 32 s, it ends with status 408.
+        none within 32 s, it ends with status 408, and the far end is told later.
         """
         self._sessions.hangup(session_id, now, is_reachable=self._is_known)
         self._advance(now)
@@ -301,7 +301,7 @@ class UserAgent:
         if self._abandon_at is not None and now >= self._abandon_at:
             self._abandon_at = None
             for session in self._sessions.live():
-                session.end("transport", None, "no connection again in time", now)
+                session.farewell.give_up("transport", None, "no connection again in time", now)
         self._advance(now)
 
     def next_deadline(self) -> float | None:
