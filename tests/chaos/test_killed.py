@@ -31,7 +31,7 @@ def test_leaders_that_are_killed_at_any_time_break_no_promise_and_no_call() -> N
         async with arena() as it:
             await it.hire(3)
             kept = await it.phone.call("199")
-            for _ in range(times(12)):
+            for _ in range(times(50)):
                 epoch = it.phone.version.epoch
                 asking = [asyncio.create_task(ask(it, rng)) for _ in range(rng.randrange(4))]
                 await asyncio.sleep(rng.choice([0.0, 0.001, 0.005, 0.02, 0.3]))
@@ -57,7 +57,7 @@ def test_a_leader_that_dies_inside_an_action_leaves_its_caller_with_the_truth(po
         outcomes: list[str] = []
         async with arena() as it:
             await it.hire(2, SHAREDLINE_FAILPOINT=point)
-            for number in range(times(4)):
+            for number in range(times(25)):
                 epoch, victim = it.phone.version.epoch, it.leader
                 outcomes.append(await dial(it, f"16505551{number:03}"))
                 await it.soon(lambda: it.epoch > epoch)  # noqa: B023

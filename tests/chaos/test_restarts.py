@@ -33,7 +33,7 @@ def test_a_rolling_restart_misses_no_call_and_leaves_no_window_without_a_leader(
             await it.until(lambda: it.is_well and len(it.phone.windows) == 4)
             heard = hear(it)
             calling = asyncio.create_task(call_in(it))
-            for number in range(times(5)):
+            for number in range(times(50)):
                 leaving = next(window for window in windows if window.pid == it.leader)
                 windows.remove(leaving)
                 leaving.tell("quit")
@@ -50,7 +50,7 @@ def test_a_rolling_restart_misses_no_call_and_leaves_no_window_without_a_leader(
             gap = max(after - before for before, after in pairwise(heard))
             undelivered = it.ledger("UNDELIVERED", method="INVITE")
             sys.stdout.write(
-                f"{times(5)} restarts of the leader, {len(made)} calls, all seen, {len(rung) - len(made)} "
+                f"{times(50)} restarts of the leader, {len(made)} calls, all seen, {len(rung) - len(made)} "
                 f"of them once more; the longest silence was {gap * 1000:.0f} ms\n"
             )
             assert len(made) >= 3

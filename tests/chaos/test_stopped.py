@@ -32,7 +32,7 @@ def test_a_leader_that_sleeps_and_wakes_up_breaks_no_promise() -> None:
         async with arena(config=_EXPIRY) as it:
             await it.hire(3)
             call = await it.phone.call("199")
-            for number in range(times(4)):
+            for number in range(times(20)):
                 sleeps = _SLEEPS if times(1) == 1 else _LONG_SLEEPS
                 await sleep_through(it, rng, sleeps[number % len(sleeps)])
             assert call.state == "answered"
