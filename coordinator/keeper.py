@@ -227,7 +227,7 @@ class Keeper:
         self._step()
 
     def _promote(self, epoch: int) -> None:
-        if not self._lease.is_held():
+        if not self._lease.is_held(epoch):
             self._deposed_soon(epoch)  # this process stood still after it had taken the lease
             return
         from agents.office import Office  # a third of a window's memory: see the module's docstring
@@ -245,7 +245,7 @@ class Keeper:
             seed=seed,
             estate=self._bequest.estate,
             predecessor_died=seed is not None and seed.leader in self._departed,
-            may_act=self._lease.is_held,
+            may_act=partial(self._lease.is_held, epoch),
             offer=self._lease.offer,
             deposed=partial(self._deposed_soon, epoch),
             sip_trace=candidacy.sip_trace,
@@ -286,7 +286,7 @@ class Keeper:
             self._bequest.expect(holder.endpoints.estate)
 
     def _renew(self, deadline: float) -> None:
-        if self._lease.is_held():
+        if self._lease.is_held(self._election.epoch):
             self._lease.renew(deadline + self._candidacy.grace())
         else:
             self._deposed(self._election.epoch)

@@ -51,7 +51,7 @@ def test_a_seed_is_the_same_run_each_time() -> None:
 
 @contextmanager
 def a_leader_that_does_not_ask_the_lease() -> Iterator[None]:
-    with patch.object(RoomLease, "is_held", lambda self: True):
+    with patch.object(RoomLease, "is_held", lambda self, epoch: True):
         yield
 
 

@@ -36,8 +36,12 @@ class Lease(Protocol):
     def renew(self, deadline: float) -> None:
         """Hold our epoch until ``deadline``."""
 
-    def is_held(self) -> bool:
-        """Return whether nobody succeeded us. Costs microseconds: it is asked before every effect."""
+    def is_held(self, epoch: int) -> bool:
+        """Return whether ``epoch`` is ours, and nobody succeeded us.
+
+        Costs microseconds: it is asked before every effect. A later epoch of ours is no excuse: what is left
+        of the earlier term is as deposed as by another process.
+        """
 
     def offer(self) -> None:
         """Let a successor take over at once, but go on holding until one does."""

@@ -159,10 +159,11 @@ class FileLease:
             self._claim.renew(deadline)
             self._claim.settle(0.0)
 
-    def is_held(self) -> bool:
-        """Return whether nobody succeeded us: two look-ups of a name."""
+    def is_held(self, epoch: int) -> bool:
+        """Return whether ``epoch`` is ours, and nobody succeeded us: two look-ups of a name."""
         # access(2) and not stat(2): no result to build, and no exception to make of what is not there.
-        return self._own != "" and not os.access(self._next, os.F_OK) and os.access(self._own, os.F_OK)
+        is_ours = epoch == self._epoch and self._own != ""
+        return is_ours and not os.access(self._next, os.F_OK) and os.access(self._own, os.F_OK)
 
     def offer(self) -> None:
         """Open the lock, which wakes the candidates; until one of them links its file, we hold."""

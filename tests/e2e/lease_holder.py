@@ -62,7 +62,7 @@ def stand(directory: Path) -> None:
                     case Promote():
                         pass
                     case Renew(deadline):
-                        if lease.is_held():
+                        if lease.is_held(election.epoch):
                             lease.renew(deadline)
                         else:
                             election.lost()
@@ -70,7 +70,7 @@ def stand(directory: Path) -> None:
                         lease.release()
         if election.is_leader:
             asked_at = boottime()
-            if lease.is_held():
+            if lease.is_held(election.epoch):
                 os.write(acts, f"{election.epoch} {name} {asked_at}\n".encode())
             else:
                 election.lost()

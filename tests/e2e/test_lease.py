@@ -128,13 +128,13 @@ def test_an_empty_directory_is_vacant_and_its_first_epoch_is_one(tmp_path: Path)
     lease = FileLease(tmp_path, "a")
     assert lease.look() == Vacant(0)
     assert lease.try_take(1, boottime() + 1)
-    assert lease.is_held()
+    assert lease.is_held(1)
     found = lease.look()
     assert isinstance(found, Holder)
     assert (found.epoch, found.instance, found.pid) == (1, "a", os.getpid())
     assert found.endpoints == lease.endpoints(1)
     lease.release()
-    assert not lease.is_held()
+    assert not lease.is_held(1)
     assert FileLease(tmp_path, "b").look() == Vacant(1)
 
 
@@ -155,12 +155,12 @@ def test_a_holder_that_was_succeeded_knows_it_at_once(tmp_path: Path) -> None:
     old, new = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
     old.try_take(1, boottime())
     assert new.try_take(2, boottime() + 1)
-    assert not old.is_held()
-    assert new.is_held()
+    assert not old.is_held(1)
+    assert new.is_held(2)
     third = FileLease(tmp_path, "c")
     third.try_take(3, boottime() + 1)
     third.settle_in()
-    assert not old.is_held()  # both its own file and its successor's are gone
+    assert not old.is_held(1)  # both its own file and its successor's are gone
     for lease in (old, new, third):
         lease.release()
 
@@ -171,8 +171,21 @@ def test_a_holder_whose_successor_was_stopped_before_it_tidied_up_knows_it_all_t
     lease = FileLease(tmp_path, "a")
     lease.try_take(1, boottime() + 1)
     (tmp_path / "leader.2").touch()
-    assert not lease.is_held()
+    assert not lease.is_held(1)
     lease.release()
+
+
+def test_what_is_left_of_a_term_does_not_take_a_later_epoch_of_the_same_process_for_its_own(
+    tmp_path: Path,
+) -> None:
+    ours, other = FileLease(tmp_path, "a"), FileLease(tmp_path, "b")
+    ours.try_take(1, boottime())
+    other.try_take(2, boottime())
+    ours.release()
+    assert ours.try_take(3, boottime() + 1)
+    assert [ours.is_held(epoch) for epoch in (1, 2, 3)] == [False, False, True]
+    ours.release()
+    other.release()
 
 
 def test_a_renewal_moves_the_deadline_that_others_see(tmp_path: Path) -> None:
@@ -192,9 +205,9 @@ def test_an_offered_lease_wakes_the_others_and_is_held_until_somebody_takes_it(t
     two.watch(1, lambda _epoch: woken.set())
     one.offer()
     assert woken.wait(5)
-    assert one.is_held()
+    assert one.is_held(1)
     assert two.try_take(2, boottime() + 1)
-    assert not one.is_held()
+    assert not one.is_held(1)
     one.release()
     two.release()
 

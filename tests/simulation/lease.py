@@ -79,9 +79,9 @@ class RoomLease:
         if self._own is not None and self._machine.is_alive:
             self._own.deadline = deadline
 
-    def is_held(self) -> bool:
-        """Return whether there is no successor's file."""
-        return self._epoch != 0 and self._room.newest == self._epoch
+    def is_held(self, epoch: int) -> bool:
+        """Return whether ``epoch`` is ours, and there is no successor's file."""
+        return self._epoch == epoch and self._room.newest == epoch
 
     def offer(self) -> None:
         """Open the lock, and hold on until somebody links the next file."""
