@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 import zmq
 
-from agents.dummy import DummyAgent
 from shared import ids
 from shared.clock import wall
 from shared.config import Account, Settings, load_account, load_settings
@@ -16,14 +15,11 @@ from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
-from shared.replica import Change
 from shared.trace import Trace
 
-from .candidacy import Candidacy
 from .group import load_instance_id, open_group_dir
-from .keeper import Keeper
 from .lease import FileLease
-from .standing import Standing
+from .membership import Membership
 
 if TYPE_CHECKING:
     from agents.media.host import MediaHost
@@ -78,17 +74,6 @@ class Node:
         self._sampling: asyncio.TimerHandle | None = None
         if self._trace.is_on:
             self._sample()
-        self._agent = DummyAgent(
-            self._context,
-            self._window,
-            self._settings,
-            self._changed,
-            trace=self._trace,
-            endpoints=lease.endpoints,
-            lost=self._leader_lost,
-        )
-        self._standing = Standing(self._window.instance, self._standing_changed)
-        self.phone = Phone(self._agent, self._sound)
         if self._sound is not None:
             from agents.media.host import MediaHost
 
@@ -96,35 +81,34 @@ class Node:
             self._host = MediaHost(
                 self._context, self._window.instance, self._sound.load, beat_every=beat_every
             )
-        candidacy = Candidacy(
+        self._membership = Membership(
+            self._context,
+            self._window,
+            lease,
             group=self._group,
-            instance=self._window.instance,
             account=self._account,
             sip_instance_id=sip_instance_id,
             settings=self._settings,
-            lease=lease,
-            is_candidate=self._candidate,
-            grace=self._grace,
-            seed=lambda: self._agent.snapshot,
-            follow=self._follow,
-            failed=self._failed,
             trace=self._trace,
+            grace=self._grace,
+            followed=self._followed,
+            failed=self._failed,
+            sound=self._sound,
             sip_trace=self._sip_trace,
         )
-        self._keeper = Keeper(self._context, candidacy)
+        self.phone = self._membership.phone
         if self._sound is not None:
             self._sound.start(self.phone)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         # The leader's farewell asks its own window's host to end its sound, so the host goes last.
-        self._agent.close()
-        self._standing.close()
+        self._membership.close()
         self._failure.cancel()
         if self._sound is not None:
             self._sound.close()
         try:
-            await self._keeper.close()
+            await self._membership.left()
         finally:
             if self._host is not None:
                 await self._host.close()
@@ -155,24 +139,11 @@ class Node:
         registration = self.phone.registration
         return registration.state is RegistrationState.REGISTERED or registration.problem is not Problem.NONE
 
-    def _changed(self, changes: list[Change]) -> None:
-        self.phone.apply(changes)
-        snapshot = self._agent.snapshot
-        if snapshot is not None:
-            self._standing.shown(snapshot)
-
-    def _standing_changed(self, rank: int | None, epoch: int) -> None:
-        self._keeper.standing_changed(rank, epoch)
-
-    def _leader_lost(self, epoch: int) -> None:
-        self._keeper.leader_lost(epoch)
-
     def _sample(self) -> None:
         self._trace.resources(len(asyncio.all_tasks()))
         self._sampling = self._loop.call_later(_SAMPLE_EVERY, self._sample)
 
-    def _follow(self, holder: Holder) -> None:
-        self._loop.call_soon_threadsafe(self._agent.follow, holder)
+    def _followed(self, holder: Holder) -> None:
         if self._host is not None:
             self._host.follow(holder.epoch, holder.endpoints.actions)
 

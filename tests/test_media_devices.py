@@ -93,6 +93,12 @@ def use(monkeypatch: pytest.MonkeyPatch, audio: FakePortAudio) -> FakePortAudio:
     return audio
 
 
+def assert_hears(source: DeviceSource, stream: FakeStream) -> None:
+    """Let a stream record something, which ``source`` must read."""
+    stream.callback(b"\7" * FRAME_BYTES, 960, None, None)
+    assert source.read()[:1] == b"\7"
+
+
 def test_without_portaudio_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_library(_name: str) -> None:
         raise OSError("PortAudio library not found")
@@ -293,8 +299,7 @@ def test_a_call_whose_device_is_unplugged_goes_on_with_the_default_and_returns(
     audio.names.append("headset")
     list_devices(refresh="always")
     assert audio.playing == ["headset"]
-    audio.streams[-1].callback(b"\7" * FRAME_BYTES, 960, None, None)
-    assert source.read()[:1] == b"\7"
+    assert_hears(source, audio.streams[-1])
 
 
 def test_a_call_whose_last_device_is_unplugged_is_silent_until_there_is_one(
@@ -324,8 +329,7 @@ def test_a_device_that_ends_in_mid_call_is_replaced_at_once_and_no_other_stream_
     audio.streams[-1].end()
     assert audio.playing == ["box", "box"]
     assert (audio.restarts, audio.streams[0].closed.is_set()) == (0, False)
-    audio.streams[-1].callback(b"\7" * FRAME_BYTES, 960, None, None)
-    assert source.read()[:1] == b"\7"
+    assert_hears(source, audio.streams[-1])
 
 
 def test_when_all_streams_have_ended_devices_are_looked_for_until_there_is_one(

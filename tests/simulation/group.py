@@ -1,4 +1,4 @@
-"""The processes of one group, wired as :mod:`coordinator.node` wires them, on simulated machines."""
+"""The processes of one group, as :mod:`coordinator.membership` wires them, on simulated machines."""
 
 import asyncio
 import random
@@ -18,10 +18,7 @@ import agents.office
 import agents.real
 import coordinator.keeper
 from agents.bus import ActionClient
-from agents.dummy import DummyAgent
-from coordinator.candidacy import Candidacy
-from coordinator.keeper import Keeper
-from coordinator.standing import Standing
+from coordinator.membership import Membership
 from shared import clock, ids
 from shared.config import Settings
 from shared.election import Holder
@@ -42,8 +39,6 @@ from shared.messages import (
     Unhold,
     Window,
 )
-from shared.phone import Phone
-from shared.replica import Change
 from shared.trace import Line, Trace
 from tests.fakes import HOST_ANSWER, HOST_OFFER, account
 
@@ -119,7 +114,6 @@ class Member:
         self.window = Window(
             instance=instance, name=instance, pid=self.machine.pid, media=media, candidate=candidate
         )
-        self._candidate = candidate
         self._host: ActionClient | None = None
         self._host_epoch = 0
         self.is_leaving = False
@@ -130,49 +124,22 @@ class Member:
         self._context = context
         self.trace.write("JOINED", pid=self.machine.pid)
         lease = RoomLease(self.group.room, self.machine, self.instance)
-        self.agent = DummyAgent(
+        self._membership = Membership(
             context,
             self.window,
-            self.group.settings,
-            self._changed,
+            lease,
+            group="front",
+            account=account(),
+            sip_instance_id="line",
+            settings=self.group.settings,
             trace=self.trace,
-            endpoints=lease.endpoints,
-            lost=self._leader_lost,
+            grace=lambda: 0.0,
+            followed=self._followed,
+            failed=lambda exc: self.group.world.failures.append(repr(exc)),
         )
-        self._standing = Standing(self.instance, self._standing_changed)
-        self.phone = Phone(self.agent)
-        self.keeper = Keeper(
-            context,
-            Candidacy(
-                group="front",
-                instance=self.instance,
-                account=account(),
-                sip_instance_id="line",
-                settings=self.group.settings,
-                lease=lease,
-                is_candidate=self._candidate,
-                grace=lambda: 0.0,
-                seed=lambda: self.agent.snapshot,
-                follow=self._follow,
-                failed=lambda exc: self.group.world.failures.append(repr(exc)),
-                trace=self.trace,
-            ),
-        )
+        self.phone = self._membership.phone
 
-    def _changed(self, changes: list[Change]) -> None:
-        self.phone.apply(changes)
-        snapshot = self.agent.snapshot
-        if snapshot is not None:
-            self._standing.shown(snapshot)
-
-    def _standing_changed(self, rank: int | None, epoch: int) -> None:
-        self.keeper.standing_changed(rank, epoch)
-
-    def _leader_lost(self, epoch: int) -> None:
-        self.keeper.leader_lost(epoch)
-
-    def _follow(self, holder: Holder) -> None:
-        self.machine.loop.call_soon(self.agent.follow, holder)
+    def _followed(self, holder: Holder) -> None:
         if self.media:
             self.machine.loop.call_soon(self._host_follows, holder)
 
@@ -207,9 +174,8 @@ class Member:
         self.is_leaving = True
 
         async def leave() -> None:
-            self.agent.close()
-            self._standing.close()
-            await self.keeper.close()
+            self._membership.close()
+            await self._membership.left()
             self.machine.is_alive = False
             for died in self.machine.deaths:
                 died()

@@ -31,6 +31,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Call nobody any more."""
         return self._readers.pop(fd, None) is not None
 
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        """Call ``callback`` soon: there is one thread only."""
+        return self.call_soon(callback, *args, context=context)
+
     def wake(self, fd: int) -> None:
         """Let the owner of a socket look at it."""
         if (reader := self._readers.get(fd)) is not None:
