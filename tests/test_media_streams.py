@@ -189,6 +189,7 @@ def test_noise_is_as_loud_as_it_is_told_to_be_and_never_the_same() -> None:
         ("useinbandfec=1; maxaveragebitrate=20000; usedtx=1", OpusOptions(20_000, fec=True, dtx=True)),
         ("maxaveragebitrate=1", OpusOptions(6_000, fec=False, dtx=False)),
         ("maxaveragebitrate=lots;;=;useinbandfec", OpusOptions(32_000, fec=False, dtx=False)),
+        ("maxaveragebitrate=" + "9" * 5000, OpusOptions(32_000, fec=False, dtx=False)),
     ],
 )
 def test_the_far_end_says_what_its_decoder_wants(fmtp: str, expected: OpusOptions) -> None:

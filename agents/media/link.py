@@ -7,16 +7,10 @@ touched.
 """
 
 import asyncio
-import contextlib
 import hmac
-import ipaddress
-import random
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from aioice import Candidate, Connection
-from aioice.stun import TransactionError
-from aiortc import RTCCertificate, RTCIceGatherer, RTCIceTransport
+from aiortc import RTCCertificate, RTCIceTransport
 from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
@@ -24,83 +18,17 @@ from aiortc.rtcdtlstransport import (
     State,
 )
 from aiortc.rtcicetransport import RTCIceParameters
-from aiortc.sdp import candidate_from_sdp, candidate_to_sdp
+from aiortc.sdp import candidate_to_sdp
 from cryptography.hazmat.primitives import hashes
 
 from shared.errors import MediaError
 from shared.log import log
 
+from .ice import IceGatherer, usable_candidates
 from .sdp import LocalAudio, RemoteAudio
 
-STUN_SECONDS = 1
-CONSENT_SECONDS = 5.0
 PacketCallback = Callable[[bytes], None]
 LinkCallback = Callable[[str], None]
-
-
-class _Connection(Connection):
-    """ICE that binds where it is told to, and notices a dead far end in ``dead_after`` seconds."""
-
-    def __init__(self, addresses: Sequence[str] | None, dead_after: float, **options: Any) -> None:
-        super().__init__(ice_controlling=False, **options)
-        self._addresses = addresses
-        self._dead_after = dead_after
-        self._heard_at = 0.0
-        self.is_dead = False
-
-    def let_go(self) -> None:
-        """Forget the pairs and the task, which know us; aioice keeps them when it is closed."""
-        self._check_list.clear()
-        self._query_consent_task = None
-
-    async def get_component_candidates(
-        self,
-        component: int,
-        addresses: list[str],
-        timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
-    ) -> list[Candidate]:
-        """Gather on the addresses we were given; else on all, and on loopback where there is no other."""
-        chosen = list(self._addresses) if self._addresses is not None else (addresses or ["127.0.0.1"])
-        # A STUN server that does not answer must not hold up a call for aioice's 5 seconds.
-        return await super().get_component_candidates(component, chosen, timeout=STUN_SECONDS)
-
-    def data_received(self, data: bytes, component: int) -> None:
-        """Take a datagram that is not STUN: a sign of life, too."""
-        self._heard_at = asyncio.get_running_loop().time()
-        super().data_received(data, component)
-
-    async def query_consent(self) -> None:
-        """Ask for consent every 5 s (RFC 7675 §5.1); close once nothing came for ``dead_after`` seconds."""
-        loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
-        every = min(CONSENT_SECONDS, self._dead_after / 3)
-        while True:
-            await asyncio.sleep(every * random.uniform(0.8, 1.2))
-            if await self._consent_given():
-                self._heard_at = loop.time()
-            elif loop.time() - self._heard_at > self._dead_after:
-                self.is_dead, self._query_consent_task = True, None
-                await self.close()
-                return
-
-    async def _consent_given(self) -> bool:
-        assert self.remote_password is not None
-        key = self.remote_password.encode()
-        for pair in list(self._nominated.values()):
-            request = self.build_request(pair, nominate=False)
-            with contextlib.suppress(TransactionError):
-                await pair.protocol.request(request, pair.remote_addr, integrity_key=key, retransmissions=0)
-                return True
-        return False
-
-
-class _Gatherer(RTCIceGatherer):
-    def __init__(
-        self, addresses: Sequence[str] | None, stun_servers: Sequence[str], dead_after: float
-    ) -> None:
-        super().__init__(iceServers=[])
-        server = _stun_address(stun_servers[0]) if stun_servers and not _is_loopback(addresses) else None
-        self._connection: _Connection = _Connection(addresses, dead_after, stun_server=server)
 
 
 class _Dtls(RTCDtlsTransport):
@@ -128,7 +56,7 @@ class _Dtls(RTCDtlsTransport):
         # The strongest hash decides (RFC 8122 §5): who adds a weaker one does not weaken the check.
         best = max(known, key=lambda given: _HASHES[given.algorithm].digest_size, default=None)
         digest = certificate.fingerprint(_HASHES[best.algorithm]).hex() if best and certificate else ""
-        if not best or not hmac.compare_digest(best.value.replace(":", "").lower(), digest):
+        if not best or not _is_same(best.value.replace(":", "").lower(), digest):
             log.warning("media.fingerprint_mismatched", algorithms=[given.algorithm for given in known])
             self._set_state(State.FAILED)
 
@@ -147,17 +75,12 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 }
 
 
+def _is_same(given: str, digest: str) -> bool:
+    return hmac.compare_digest(given.encode(), digest.encode())
+
+
 def _ignore(_news: object) -> None:
     return None
-
-
-def _is_loopback(addresses: Sequence[str] | None) -> bool:
-    return addresses is not None and all(ipaddress.ip_address(address).is_loopback for address in addresses)
-
-
-def _stun_address(server: str) -> tuple[str, int]:
-    host, _, port = server.removeprefix("stun:").rpartition(":")
-    return (host, int(port)) if host and port.isdigit() else (server, 3478)
 
 
 async def open_link(
@@ -221,8 +144,8 @@ class Link:
         on_report: PacketCallback,
         on_state: LinkCallback,
     ) -> None:
-        self._gatherer = _Gatherer(addresses, stun_servers, dead_after)
-        self._connection = self._gatherer._connection
+        self._gatherer = IceGatherer(addresses, stun_servers, dead_after)
+        self._connection = self._gatherer.connection
         # The offerer controls (RFC 8445 §6.1.1), from before the first check of the far end can arrive.
         self._connection.ice_controlling = offering
         self._offering = offering
@@ -319,13 +242,9 @@ class Link:
         self._connection.let_go()
 
     async def _add_candidates(self, candidates: Sequence[str]) -> None:
-        for text in candidates:
-            # Names ending in .local would be asked for by multicast; the far end's own checks tell us its
-            # address. The list is never declared complete: who sent no candidate at all is found in the same
-            # way.
-            candidate = candidate_from_sdp(text)
-            if not candidate.ip.endswith(".local") and candidate.component == 1:
-                await self._ice.addRemoteCandidate(candidate)
+        # The list is never declared complete: who sent no candidate at all is found by his own checks.
+        for candidate in usable_candidates(candidates):
+            await self._ice.addRemoteCandidate(candidate)
 
     async def _connect(self, remote: RemoteAudio, within: float) -> None:
         given = [RTCDtlsFingerprint(algorithm=name, value=value) for name, value in remote.fingerprints]
@@ -336,6 +255,8 @@ class Link:
                     await self._dtls.start(RTCDtlsParameters(fingerprints=given))
         except TimeoutError:
             log.warning("media.connect_timed_out", seconds=within, ice=self._ice.state, dtls=self._dtls.state)
+        except Exception:  # what a far end can cause must end in "failed", not in a task that nobody asks
+            log.exception("media.connect_failed")
         if self._dtls.state != "connected" and not self._closed:
             self._on_state("failed")
 

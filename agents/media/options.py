@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_MAX_DIGITS = 10  # Python itself refuses numbers of thousands of digits
+
 
 @dataclass(frozen=True, slots=True)
 class OpusOptions:
@@ -19,7 +21,8 @@ class OpusOptions:
         """Return what suits a far end that describes its decoder so (RFC 7587 §6.1)."""
         wants = dict(item.strip().partition("=")[::2] for item in fmtp.split(";"))
         limit = wants.get("maxaveragebitrate", "")
-        bit_rate = min(self.bit_rate, max(int(limit), 6000)) if limit.isdecimal() else self.bit_rate
+        is_limit = limit.isdecimal() and len(limit) <= _MAX_DIGITS
+        bit_rate = min(self.bit_rate, max(int(limit), 6000)) if is_limit else self.bit_rate
         return OpusOptions(
             bit_rate, self.fec and wants.get("useinbandfec") == "1", self.dtx or wants.get("usedtx") == "1"
         )

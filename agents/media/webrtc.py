@@ -144,8 +144,9 @@ class WebRtcSession:
         """Return an offer with all candidates."""
         self._check_open()
         before = sdp.parse(like) if like else None
-        if self._offered is not None:
-            await self._offered.close()
+        before_this, self._offered = self._offered, None
+        if before_this is not None:
+            await before_this.close()
         self._offered = await self._new_link(offering=True)
         self._offer_like = before
         return self._describe(self._offered)
@@ -280,9 +281,11 @@ class WebRtcSession:
         self._playout = Playout(self._receive)
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
-        await link.start(remote, within=self._connect_timeout)
-        if old is not None:
-            await old.close()
+        try:
+            await link.start(remote, within=self._connect_timeout)
+        finally:
+            if old is not None:
+                await old.close()
         await self._check_not_closed_meanwhile(link)
 
     async def _check_not_closed_meanwhile(self, link: Link) -> None:

@@ -5,6 +5,8 @@ import contextlib
 import gc
 import os
 import random
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -24,6 +26,7 @@ from agents.media.base import FRAME_BYTES, MediaState, Sink, Source
 from agents.media.files import Silence, ToneSource, WavSink, WavSource, read_wav
 from agents.media.quality import QualityMeter
 from agents.media.webrtc import WebRtcSession
+from shared.actor import new_event_loop
 from shared.errors import MediaError, SipError
 
 LOOPBACK = ("127.0.0.1",)
@@ -308,7 +311,7 @@ def test_descriptions_as_the_ringcentral_edge_writes_them_connect() -> None:
 
 @pytest.mark.parametrize(
     ("algorithm", "expected"),
-    [("sha-1", "connected"), ("sha-1 wrong", "failed"), ("sha-256 wrong", "failed")],
+    [("sha-1", "connected"), ("sha-1 wrong", "failed"), ("sha-256 wrong", "failed"), ("sha-256 é", "failed")],
 )
 def test_a_far_end_is_accepted_by_its_fingerprint_alone(algorithm: str, expected: str) -> None:
     async def main() -> None:
@@ -320,6 +323,7 @@ def test_a_far_end_is_accepted_by_its_fingerprint_alone(algorithm: str, expected
 
             digest = certificate.fingerprint(hashes.SHA1() if name == "sha-1" else hashes.SHA256())
             value = ":".join(f"{byte ^ (1 if wrong else 0):02X}" for byte in digest)
+            value = wrong if wrong == "é" else value
             lines = [
                 f"a=fingerprint:{name} {value}" if line.startswith("a=fingerprint") else line
                 for line in offer.splitlines()
@@ -499,6 +503,34 @@ def test_a_callback_that_raises_does_not_end_the_connection() -> None:
             await ours.close()
 
     asyncio.run(main())
+
+
+def datagrams_of_strangers() -> list[bytes]:
+    """Return what aioice or aiortc stumble over: nothing, too much, STUN attributes cut short."""
+    cut = [
+        struct.pack("!HHI12sHH", 1, 8, 0x2112A442, b"x" * 12, kind, 2) + bytes(4) for kind in (0x24, 0x8029)
+    ]
+    return [b"", b"\x80", b"\x80\x6f" + bytes(5000), b"\x80\xc8" + bytes(5000), b"\x16" + bytes(9000), *cut]
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_what_strangers_send_to_the_address_of_a_call_does_not_end_it(is_small: bool) -> None:
+    async def main() -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+        async with pair() as both:
+            await both.connect()
+            assert both.other._link is not None
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for datagram in datagrams_of_strangers():
+                    stranger.sendto(datagram, both.other._link.address)
+            await both.ears[1].listen(10)
+            await both.ears[1].hears(hears_tone(440))
+            assert both.other.state == "connected"
+        assert errors == []
+
+    with asyncio.Runner(loop_factory=lambda: new_event_loop(is_small=is_small)) as runner:
+        runner.run(main())
 
 
 def test_closing_in_the_middle_of_an_answer_leaves_nothing_open() -> None:
