@@ -103,7 +103,8 @@ class MediaSession(Protocol):
     async def dtmf(self, tones: str) -> None:
         """Send keys (``0-9*#A-D``; ``,`` pauses 2 s) by RFC 4733; returns when the last one is out.
 
-        Raises :exc:`shared.errors.MediaError` if the far end takes none, or for another character.
+        Raises :exc:`shared.errors.MediaError` if the far end takes none, for another character, or if the
+        connection ends before all are out.
         """
 
     @property

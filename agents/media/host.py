@@ -259,7 +259,7 @@ class _Keys:
 
 
 class _Sound:
-    """One call's session; its commands are done one after the other."""
+    """One call's session; commands are done one after the other, keys beside them: those take seconds."""
 
     def __init__(
         self,
@@ -273,6 +273,7 @@ class _Sound:
         self.keys = _Keys(tell_keys)
         self._session: base.MediaSession | None = None
         self._inbox: Inbox[MediaCommand] = Inbox(self._handle, name=f"sound-{call_id}")
+        self._tones: Inbox[MediaCommand] = Inbox(self._handle, name=f"tones-{call_id}")
         self.state: base.MediaState = "new"
         self.meter, self.samples = QualityMeter(), 0
 
@@ -289,19 +290,26 @@ class _Sound:
     def post(self, command: MediaCommand) -> None:
         """Do ``command`` after those before it; if too many wait already, say so."""
         try:
-            self._inbox.post(command)
+            (self._tones if isinstance(command, PlayDtmf) else self._inbox).post(command)
         except asyncio.QueueFull:
             self._done(command, "", "too much is asked of this call's sound at once")
 
     async def finish(self) -> None:
-        """End the sound when all commands are done; measure a last time."""
+        """End the sound when all commands are done, without what keys are left; measure a last time."""
         await self._inbox.finish()
         self.sample()
-        await self.close()
+        await self._close_session()
+        await self._tones.finish()
+        self.keys.close()
 
     async def close(self) -> None:
         """End the sound, whatever is under way."""
         await self._inbox.close()
+        await self._tones.close()
+        await self._close_session()
+        self.keys.close()
+
+    async def _close_session(self) -> None:
         # It knows us, and holds more than a garbage collector can see: it goes with its last mention.
         session, self._session = self._session, None
         if session is not None:
@@ -309,7 +317,6 @@ class _Sound:
                 await session.close()
             except Exception:
                 log.exception("media.close_failed")
-        self.keys.close()
 
     async def _handle(self, command: MediaCommand) -> None:
         try:

@@ -201,7 +201,11 @@ class WebRtcSession:
         if send.event_rate_hz is None:
             raise MediaError("the far end takes no telephone keys (no telephone-event in its SDP)")
         send.dtmf.enqueue(tones, send.event_rate_hz)
-        while send.dtmf.is_sending and self._send is send and self._state == "connected":
+        while send.dtmf.is_sending:
+            if self._send is not send or self._state != "connected":
+                raise MediaError(
+                    "not all keys were sent: the call's sound has ended or is on another connection"
+                )
             self._tones_sent.clear()
             await self._tones_sent.wait()
 
@@ -281,6 +285,7 @@ class WebRtcSession:
         self._playout = Playout(self._receive)
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
         self._set_state("connecting")
+        self._tones_sent.set()
         try:
             await link.start(remote, within=self._connect_timeout)
         finally:

@@ -262,6 +262,25 @@ def test_telephone_keys_arrive_once_each_and_in_both_directions() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("ends", ["far end", "new connection", "close"])
+def test_keys_that_did_not_all_go_out_are_not_reported_as_sent(ends: str) -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.connect()
+            sending = asyncio.create_task(both.one.dtmf("0123456789"))
+            await until(lambda: bool(both.tones[1]))
+            if ends == "far end":
+                await both.other.close()
+            elif ends == "new connection":
+                await both.connect()
+            else:
+                await both.one.close()
+            with pytest.raises(MediaError, match="not all keys"):
+                await sending
+
+    asyncio.run(main())
+
+
 def test_keys_are_refused_where_they_cannot_go() -> None:
     async def main() -> None:
         async with pair() as both:

@@ -39,6 +39,10 @@ class SlowSession:
     async def dtmf(self, tones: str) -> None:
         await self.may_play.wait()
 
+    def mute(self, on: bool) -> None: ...
+
+    def hold(self, on: bool) -> None: ...
+
     async def close(self) -> None:
         await asyncio.sleep(0.1)
         self.is_closed = True
@@ -150,6 +154,23 @@ def test_sound_that_is_ending_when_its_process_leaves_is_ended() -> None:
 
     leader = play(story)
     assert leader.sessions[0].is_closed
+
+
+def test_keys_that_take_their_time_hold_up_neither_mute_nor_the_end_of_the_call() -> None:
+    async def story(leader: Leader) -> None:
+        await leader.begin()
+        leader.play()
+        leader.shape()
+        _, shaped = await leader.count(MediaDone, 2)
+        assert (shaped.command_id, shaped.error) == ("shape", "")
+        leader.end()
+        while not leader.sessions[0].is_closed:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
+        leader.sessions[0].may_play.set()
+        played = (await leader.count(MediaDone, 3))[-1]
+        assert played.command_id == "c0"
+
+    play(story)
 
 
 def test_keys_of_the_far_end_are_told_soon_all_of_them_and_again_to_the_next_leader() -> None:
