@@ -3,6 +3,7 @@
 import array
 import itertools
 import random
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -22,6 +23,7 @@ from agents.media.streams import ReceiveStream, SendStream
 
 OPUS = Codec(111, "opus", 48000, 2, "minptime=10;useinbandfec=1")
 PCMU = Codec(0, "PCMU", 8000)
+EVENT = Codec(101, "telephone-event", 8000)
 needs_libopus = pytest.mark.skipif(libopus.load() is None, reason="needs a libopus that can be loaded")
 
 
@@ -33,10 +35,19 @@ def speech() -> bytes:
 class Line:
     """One direction of a call over a network that loses packets at random."""
 
-    def __init__(self, codec: Codec = OPUS, *, loss: float = 0.0, seed: int = 1, **options: object) -> None:
+    def __init__(
+        self,
+        codec: Codec = OPUS,
+        *,
+        loss: float = 0.0,
+        seed: int = 1,
+        event: Codec | None = None,
+        on_tone: Callable[[str], None] = lambda _tone: None,
+        **options: object,
+    ) -> None:
         opus = OpusOptions(**options)  # type: ignore[arg-type]
-        self.send = SendStream(codec, None, ssrc=1, sequence=0, timestamp=0, opus=opus)
-        self.receive = ReceiveStream((codec,), lambda _tone: None)
+        self.send = SendStream(codec, event, ssrc=1, sequence=0, timestamp=0, opus=opus)
+        self.receive = ReceiveStream((codec, event) if event else (codec,), on_tone)
         self.packets = self.size_bytes = 0
         self._loss, self._rng, self._now = loss, random.Random(seed), 0.0
 
@@ -54,10 +65,14 @@ class Line:
         if data is not None:
             self.packets, self.size_bytes = self.packets + 1, self.size_bytes + len(data) - 12
             if self._rng.random() >= self._loss:
-                packet = RtpPacket.decode(data)
-                assert packet is not None
-                self.receive.receive(packet, self._now)
+                self.hear(data)
         return self.receive.step()
+
+    def hear(self, data: bytes | None) -> None:
+        """Take a packet that somebody sent."""
+        packet = None if data is None else RtpPacket.decode(data)
+        if packet is not None:
+            self.receive.receive(packet, self._now)
 
 
 def likeness(loss: float, codec: Codec = OPUS, **options: object) -> tuple[float, float]:
@@ -167,6 +182,58 @@ def test_a_digitally_silent_far_end_and_one_that_plays_a_tone_leave_silence_behi
         line.pass_on(pcm)
         after = [line.step(None) for _ in range(60)]
         assert rms_level(b"".join(after[20:])) < 0.0005
+
+
+def is_heard(frames: list[bytes]) -> float:
+    """Return the share of frames in which there is a tone."""
+    return sum(rms_level(frame) > 0.05 for frame in frames) / len(frames)
+
+
+def test_where_two_streams_overlap_the_newer_one_is_heard() -> None:
+    line, old, tone = Line(PCMU), SendStream(PCMU, None, ssrc=2, sequence=9, timestamp=5), ToneSource(440)
+    for _ in range(20):
+        line.step(tone.read())
+    line.send, old = SendStream(PCMU, None, ssrc=3, sequence=700, timestamp=1 << 31), line.send
+    frames = []
+    for _ in range(50):
+        late = old.step(tone.read())
+        line.hear(late)
+        frames.append(line.step(tone.read()))
+    assert is_heard(frames[5:]) > 0.95
+    assert line.receive.report.ssrc == 3
+    line.send = old  # it was not over: the one that took its place is
+    assert is_heard([line.step(tone.read()) for _ in range(50)][-25:]) > 0.95
+
+
+def test_keys_of_a_stream_of_their_own_are_heard_and_cost_the_sound_nothing() -> None:
+    keys: list[str] = []
+    line, tone = Line(PCMU, event=EVENT, on_tone=keys.append), ToneSource(440)
+    gateway = SendStream(PCMU, EVENT, ssrc=2, sequence=9, timestamp=5)
+    for _ in range(20):
+        line.step(tone.read())
+    gateway.dtmf.enqueue("5", 8000)
+    frames = []
+    while gateway.dtmf.is_sending:
+        packet = gateway.step(SILENCE)
+        line.hear(packet if gateway.packets <= 10 else None)
+        frames.append(line.step(tone.read()))
+    assert keys == ["5"]
+    assert is_heard(frames) > 0.95
+    assert line.receive.concealed == 0
+
+
+def test_comfort_noise_that_nobody_agreed_on_is_no_loss() -> None:
+    line, tone = Line(PCMU), ToneSource(440)
+    for _ in range(20):
+        line.step(tone.read())
+    line.send._codec = Codec(13, "CN", 8000)
+    for _ in range(20):
+        line.step(SILENCE)
+    assert line.receive.report.total_lost == 0
+    line.send._codec = PCMU
+    for _ in range(20):
+        line.step(tone.read())
+    assert (line.receive.report.total_lost, line.receive.concealed) == (0, 0)
 
 
 def test_noise_is_as_loud_as_it_is_told_to_be_and_never_the_same() -> None:

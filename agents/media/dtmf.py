@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from shared.errors import MediaError
 
+from .rtp import RtpPacket
+
 KEYS = "0123456789*#ABCD"
 PAUSE = ","
 PAUSE_SECONDS = 2.0
@@ -20,6 +22,11 @@ _PACKET_SECONDS = 0.02
 _END_PACKETS = 3
 _VOLUME_DBM0 = 10
 _EVENT = struct.Struct("!BBH")
+_IS_END = 0x80
+#: Packets of so many keys may overtake each other.
+_MOST_REMEMBERED = 16
+#: What may be lost where a long key's segments meet.
+_SEGMENT_GAP_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def _event_packets(event: int, rate_hz: int) -> list[EventPacket]:
     for number in range(1, count + _END_PACKETS):
         is_end = number >= count
         duration = packet_units * min(number, count)
-        flags = (0x80 if is_end else 0) | _VOLUME_DBM0
+        flags = (_IS_END if is_end else 0) | _VOLUME_DBM0
         packets.append(EventPacket(_EVENT.pack(event, flags, min(duration, 0xFFFF)), first=number == 1))
     return packets
 
@@ -86,16 +93,32 @@ class DtmfReceiver:
     """Turns event packets back into keys, each reported once, at its first packet."""
 
     def __init__(self) -> None:
-        self._timestamp: int | None = None
+        self._begun: deque[tuple[int, int]] = deque(maxlen=_MOST_REMEMBERED)  # by SSRC and timestamp
+        self._newest: tuple[int, int, int] | None = None  # SSRC, event, and the timestamp at which it ends
 
-    def receive(self, timestamp: int, payload: bytes) -> str | None:
-        """Return the key that begins with this packet; None for repetitions, unknown events and garbage."""
-        if len(payload) < _EVENT.size:
+    def receive(self, packet: RtpPacket, rate_hz: int) -> str | None:
+        """Return the key that begins with this packet; None for repetitions, unknown events and garbage.
+
+        ``rate_hz`` is the clock of its payload type. A key that is held for longer than a duration can say
+        (1.4 s at 48 kHz) goes on with another timestamp, and is no new one (§2.5.1.3).
+        """
+        if len(packet.payload) < _EVENT.size:
             return None
-        event, _flags, _duration = _EVENT.unpack_from(payload)
-        if timestamp == self._timestamp or event >= len(KEYS):
+        event, flags, duration = _EVENT.unpack_from(packet.payload)
+        if event >= len(KEYS):
             return None
-        if self._timestamp is not None and (self._timestamp - timestamp) % (1 << 32) < (1 << 31):
-            return None  # a packet of an earlier key, overtaken on the way
-        self._timestamp = timestamp
-        return KEYS[event]
+        begins = (packet.ssrc, packet.timestamp)
+        is_known = begins in self._begun or self._goes_on(packet, event, rate_hz)
+        if begins not in self._begun:
+            self._begun.append(begins)
+        if begins == self._begun[-1]:
+            end = (packet.timestamp + duration) % (1 << 32)
+            self._newest = None if flags & _IS_END else (packet.ssrc, event, end)
+        return None if is_known else KEYS[event]
+
+    def _goes_on(self, packet: RtpPacket, event: int, rate_hz: int) -> bool:
+        """Whether this is the key before, of which no end was seen, in a new segment."""
+        if packet.marker or self._newest is None or self._newest[:2] != (packet.ssrc, event):
+            return False
+        gap = (packet.timestamp - self._newest[2]) % (1 << 32)
+        return gap < rate_hz * _SEGMENT_GAP_SECONDS or gap >= 1 << 31

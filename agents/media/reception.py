@@ -1,10 +1,40 @@
-"""How well the far end's packets arrive: the counters of RFC 3550, appendix A."""
+"""Which of the far end's packets are heard, and how well they arrive (counters of RFC 3550, appendix A)."""
+
+from collections import deque
 
 from .base import RATE_HZ
 from .rtp import RtpPacket, extend
 
 #: A sequence number further away than that begins anew (MAX_DROPOUT, RFC 3550 §A.1).
 _MAX_DROPOUT = 3000
+#: A stream that was left is heard again once the one that took its place has been silent for so long.
+_SILENT_SECONDS = 0.2
+_MOST_LEFT = 8
+
+
+class Speaker:
+    """Chooses the stream that is heard (by SSRC): the newest that began.
+
+    When a service puts somebody else on the line, the old stream and the new one overlap for a while. Without
+    a choice, each packet of one would throw away what waits of the other.
+    """
+
+    def __init__(self) -> None:
+        self.ssrc: int | None = None
+        self._heard_at = 0.0
+        self._left: deque[int] = deque(maxlen=_MOST_LEFT)
+
+    def is_heard(self, ssrc: int, now: float, *, may_begin: bool) -> bool:
+        """Whether a packet that came at ``now`` is of the stream that is heard, or of a new one."""
+        if ssrc != self.ssrc:
+            is_old = ssrc in self._left and now - self._heard_at < _SILENT_SECONDS
+            if is_old or not may_begin:
+                return False
+            if self.ssrc is not None and self.ssrc not in self._left:
+                self._left.append(self.ssrc)
+            self.ssrc = ssrc
+        self._heard_at = now
+        return True
 
 
 class ReceiveReport:

@@ -11,7 +11,7 @@ from .dtmf import DtmfReceiver, DtmfSender
 from .jitter import JitterBuffer, JitterStats, Lost
 from .options import OpusOptions
 from .plc import ComfortNoise
-from .reception import ReceiveReport
+from .reception import ReceiveReport, Speaker
 from .rtp import RtpPacket
 from .sdp import Codec
 
@@ -99,8 +99,8 @@ class ReceiveStream:
     """Puts packets in order and decodes them. ``on_tone`` is called once for every key of the far end."""
 
     def __init__(self, codecs: tuple[Codec, ...], on_tone: Callable[[str], None]) -> None:
-        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is
-        # dropped.
+        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is no
+        # loss, but cannot be heard.
         self._codecs = {codec.payload_type: codec for codec in codecs if codec.is_spoken}
         self._on_tone = on_tone
         self._jitter = JitterBuffer()
@@ -111,6 +111,7 @@ class ReceiveStream:
         self._noise = ComfortNoise()
         self._dry_frames = 0
         self._is_even, self._uneven_packets = False, _FIRST_EVEN_PACKETS
+        self._speaker = Speaker()
         self.report = ReceiveReport()
         self.concealed = 0
         """Frames that were made up."""
@@ -128,16 +129,17 @@ class ReceiveStream:
         return self._jitter.stats
 
     def receive(self, packet: RtpPacket, now: float) -> None:
-        """Take a packet as it arrived at ``now``; one of an unknown payload type is dropped."""
+        """Take a packet as it arrived at ``now``; only sound that we can decode begins a stream."""
         codec = self._codecs.get(packet.payload_type)
-        if codec is None:
-            return
-        is_event = codec.name.lower() == "telephone-event"
-        self.report.count(packet, None if is_event else codec.rate_hz, now)
-        if is_event:
-            tone = self._dtmf.receive(packet.timestamp, packet.payload)
+        sound = codec if codec is not None and codec.name.lower() != "telephone-event" else None
+        if codec is not None and sound is None:
+            tone = self._dtmf.receive(packet, codec.rate_hz)
             if tone is not None:
                 self._on_tone(tone)
+        # Some gateways send keys as a stream of their own: that is none to hear.
+        if not self._speaker.is_heard(packet.ssrc, now, may_begin=sound is not None):
+            return
+        self.report.count(packet, None if sound is None else sound.rate_hz, now)
         self._judge()
         # Keys go through the buffer as well: their sequence numbers are no loss.
         self._jitter.push(packet)
@@ -211,12 +213,14 @@ class ReceiveStream:
         return decoder.conceal() or SILENCE
 
     def _is_of(self, packet: RtpPacket, decoder: Decoder) -> bool:
-        return self._decoders.get(self._codecs[packet.payload_type].name.lower()) is decoder
+        codec = self._codecs.get(packet.payload_type)
+        return codec is not None and self._decoders.get(codec.name.lower()) is decoder
 
     def _decode(self, packet: RtpPacket) -> bytes:
-        name = self._codecs[packet.payload_type].name.lower()
-        if name == "telephone-event":
-            return SILENCE
+        codec = self._codecs.get(packet.payload_type)
+        name = "" if codec is None else codec.name.lower()
+        if name in ("", "telephone-event"):
+            return SILENCE if name else self._noise.frame()
         if name not in self._decoders:
             self._decoders[name] = make_decoder(name)
         self._current = self._decoders[name]
