@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ class Line:
         seed: int = 1,
         event: Codec | None = None,
         on_tone: Callable[[str], None] = lambda _tone: None,
-        **options: object,
+        **options: Any,
     ) -> None:
-        opus = OpusOptions(**options)  # type: ignore[arg-type]
+        opus = OpusOptions(**options)
         self.send = SendStream(codec, event, ssrc=1, sequence=0, timestamp=0, opus=opus)
         self.receive = ReceiveStream((codec, event) if event else (codec,), on_tone)
         self.packets = self.size_bytes = 0
@@ -75,7 +76,7 @@ class Line:
             self.receive.receive(packet, self._now)
 
 
-def likeness(loss: float, codec: Codec = OPUS, **options: object) -> tuple[float, float]:
+def likeness(loss: float, codec: Codec = OPUS, **options: Any) -> tuple[float, float]:
     """Return how like the speech is to what is heard of it, and its energy, as means of three networks."""
     scores, energies = [], []
     for seed in (1, 2, 3):
