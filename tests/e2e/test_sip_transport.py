@@ -111,7 +111,7 @@ def test_a_connection_that_the_server_closes_ends_the_iteration_and_says_why(
     certificate: tuple[Path, Path],
 ) -> None:
     async def handler(connection: ServerConnection) -> None:
-        await connection.close(1001, "maintenance")
+        await connection.close(1001, "\x1b[2Jmaintenance\u202e")
 
     async def main() -> None:
         async with (
@@ -119,7 +119,7 @@ def test_a_connection_that_the_server_closes_ends_the_iteration_and_says_why(
             await SipSocket.connect(account(port, certificate[0])) as socket,
         ):
             assert [frame async for frame in socket] == []
-            assert socket.closed_because == "maintenance"
+            assert socket.closed_because == "[2Jmaintenance"
 
     run(main)
 
