@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agents.phone import decode_estate
 from agents.sip.events import DialogRequestReceived, SessionState
@@ -114,6 +114,12 @@ class PhoneStates(RuleBasedStateMachine):
         self.phone.on("outbound_call", self._began)
         self.phone.on("call_ended", self._ended)
 
+    @initialize(talks=st.integers(0, 2))
+    def begin_in_talks(self, talks: int) -> None:
+        """Begin with calls that are answered: chance alone seldom gets beyond them."""
+        for _ in range(talks):
+            self.talk(DESK)
+
     # -- windows
 
     @rule(verb=_verbs, number=_numbers, window=_windows, is_doubled=st.booleans())
@@ -124,8 +130,20 @@ class PhoneStates(RuleBasedStateMachine):
         """
         calls = self.rig.snapshot.calls
         before = calls[number % len(calls)] if calls and number < 9 else None
+        self._ask_of(before, verb, window, times=2 if is_doubled else 1)
+
+    @precondition(lambda self: self._answered())
+    @rule(verb=st.sampled_from(_ANSWERED), number=_numbers, window=_windows)
+    def ask_of_a_talk(self, verb: Callable[[str], Action], number: int, window: Window) -> None:
+        """Let a window ask for what can be done with an answered call: by chance alone that is rare."""
+        answered = self._answered()
+        self._ask_of(answered[number % len(answered)], verb, window)
+
+    def _ask_of(
+        self, before: Call | None, verb: Callable[[str], Action], window: Window, times: int = 1
+    ) -> None:
         action = verb(before.call_id if before else "nothing")
-        reply = self._ask(action, window, times=2 if is_doubled else 1)
+        reply = self._ask(action, window, times=times)
         expected = _refusal(action, before)
         if expected is not None:
             assert isinstance(reply, Refused), (action, before, reply)
@@ -426,6 +444,9 @@ class PhoneStates(RuleBasedStateMachine):
 
     def _live(self) -> list[Call]:
         return [call for call in self.rig.snapshot.calls if not call.state.is_final]
+
+    def _answered(self) -> list[Call]:
+        return [call for call in self._live() if call.state is CallState.ANSWERED]
 
     def _records(self) -> list[Any]:
         return list(self.rig.core._term.calls)
