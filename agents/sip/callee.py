@@ -90,7 +90,7 @@ class Callee:
         elif session.state is SessionState.ANSWERED:
             session.state = SessionState.CONFIRMED
             if session.wants_end:
-                session.farewell.say(now)
+                session.farewell.say(now, session.last_words)
             else:
                 self._context.emit(SessionConfirmed(session.session_id, ack.body))
                 session.renegotiation.confirmed(now)

@@ -76,7 +76,7 @@ class Caller:
         if session.state is SessionState.CALLING:
             session.state = SessionState.PROCEEDING
             if session.wants_end:
-                self.cancel(now)
+                self.cancel(now, session.last_words)
         if response.status > 100 and not session.wants_end and session.state is SessionState.PROCEEDING:
             ids = api_ids(response.headers)
             status, reason = response.status, response.reason
@@ -97,12 +97,12 @@ class Caller:
                 self._ack.repeat()
         elif session.dialog is not None or session.state is SessionState.ENDED:
             self._stray = ack
-            hang_up_stray(self._context, session.session_id, dialog, ack, now)
+            hang_up_stray(self._context, dialog, ack, now)
         else:
             session.dialog, session.state = dialog, SessionState.CONFIRMED
             self._ack = Acknowledgement(self._context, ack, waits=not session.invite.body)
             if session.wants_end:
-                session.farewell.say(now)
+                session.farewell.say(now, session.last_words)
             else:
                 self._context.emit(SessionAnswered(session.session_id, response.body, response))
 

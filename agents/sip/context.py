@@ -4,9 +4,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from .authentication import MAX_ATTEMPTS, Authenticator
-from .dialog import Dialog, Endpoint
+from .dialog import Endpoint
 from .events import SessionEvent
 from .message import Request, Response, make_response
+from .owed import Owed
 from .timers import Timers
 from .transaction import (
     AckReceived,
@@ -20,8 +21,6 @@ from .transaction import (
 
 #: Requests of one session whose answers are still listened to: a call of many hours may send thousands.
 _MAX_KEYS = 32
-#: Calls whose far ends are still to be told that they are over, some 500 bytes each; beyond it the oldest go.
-_MOST_GIVEN_UP = 64
 
 Pairs = Iterable[tuple[str, str]]
 """Header fields: names and values."""
@@ -57,9 +56,7 @@ class Context:
         self.owners: dict[TransactionKey, tuple[str, str]] = {}  # (session id, role)
         self._keys: dict[str, list[TransactionKey]] = {}  # the other way round
         self.settled: list[str] = []  # sessions that ended, or had an answer
-        self.given_up: deque[tuple[Dialog, float]] = deque(
-            maxlen=_MOST_GIVEN_UP
-        )  # without a BYE; and since when
+        self.owed = Owed(self)
         self.outputs: list[Output] = []
         self.pending: deque[Pending] = deque()
 

@@ -65,7 +65,7 @@ class Dialog:
             remote_cseq=None,
             # A 2xx without Contact breaks the RFC; the address called is the best guess left.
             remote_target=_target(response) or str(NameAddr.parse(remote).uri),
-            route_set=tuple(reversed(response.headers.get_list("Record-Route"))),
+            route_set=tuple(reversed(_routes(response))),
             is_caller=True,
         )
 
@@ -83,7 +83,7 @@ class Dialog:
             local_cseq=first_cseq - 1,
             remote_cseq=invite.cseq.number,
             remote_target=_target(invite) or str(NameAddr.parse(remote).uri),
-            route_set=tuple(invite.headers.get_list("Record-Route")),
+            route_set=tuple(_routes(invite)),
             is_caller=False,
         )
 
@@ -122,9 +122,14 @@ class Dialog:
                 request.headers.add(name, value)
         return request
 
-    def sent(self, request: Request) -> "Dialog":
-        """Return the dialog after a request that was numbered elsewhere: the answer to a challenge."""
-        return replace(self, local_cseq=max(self.local_cseq, request.cseq.number))
+    def numbered(self, request: Request) -> tuple["Dialog", Request]:
+        """Return the dialog after a second attempt, and that with a number of its own.
+
+        Others may have been sent since the first one, so it is not that one's number and one (§12.2.1.1).
+        """
+        after = replace(self, local_cseq=self.local_cseq + 1)
+        request.headers.set("CSeq", f"{after.local_cseq} {request.method}")
+        return after, request
 
     def received(self, request: Request) -> "Dialog | None":
         """Return the dialog after a request from the peer; None if out of order (§12.2.2: answer 500).
@@ -180,6 +185,14 @@ class Dialog:
             headers.add("Contact", endpoint.contact)
         headers.add("User-Agent", endpoint.user_agent)
         return Request(method, uri, headers)
+
+
+def _routes(message: Request | Response) -> list[str]:
+    """Return the hops to name; raise :exc:`SipError` now if one cannot be read, and not when we hang up."""
+    routes = message.headers.get_list("Record-Route")
+    for route in routes:
+        NameAddr.parse(route)
+    return routes
 
 
 def _target(message: Request | Response) -> str | None:

@@ -49,20 +49,22 @@ class Farewell:
         session = self._session
         if not response.is_final or self._request is None:
             return
-        again = self._context.answer_challenge(self._request, response, self._attempts)
-        if again is not None and session.dialog is not None:
+        again = session.answer_challenge(self._request, response, self._attempts)
+        if again is not None:
             self._attempts += 1
-            session.dialog = session.dialog.sent(again)
             self._send(again, now)
         else:
             session.end("local_bye", response.status, response.reason, now)
 
     def timed_out(self, status: int, reason: str, now: float, *, is_transport: bool) -> None:
         """Take that no answer will come."""
-        if is_transport and self._context.late_goodbyes:
+        session = self._session
+        if is_transport and self._context.late_goodbyes and session.state is not SessionState.ENDED:
             self.say_later(now, self._headers)
+        elif is_transport and self._context.late_goodbyes and session.dialog is not None:
+            self._context.owed.say_later(session.dialog, now)
         else:
-            self._session.end("local_bye", status, reason, now)
+            session.end("local_bye", status, reason, now)
 
     def timer(self, now: float) -> None:
         """Take that there was no connection in time."""
@@ -72,7 +74,7 @@ class Farewell:
     def give_up(self, cause: EndCause, status: int | None, reason: str, now: float) -> None:
         """End the session without a BYE: the far end is told by :mod:`.owed`, if it ever can be."""
         if self._context.late_goodbyes and self._session.dialog is not None:
-            self._context.given_up.append((self._session.dialog, now))
+            self._context.owed.say_later(self._session.dialog, now)
         self._session.end(cause, status, reason, now)
 
     def _send(self, request: Request, now: float) -> None:

@@ -29,9 +29,8 @@ class InsideRequests:
         if not response.is_final or request_id not in self._pending:
             return
         request, attempt = self._pending.pop(request_id)
-        again = self._context.answer_challenge(request, response, attempt)
-        if again is not None and self._session.dialog is not None:
-            self._session.dialog = self._session.dialog.sent(again)
+        again = self._session.answer_challenge(request, response, attempt)
+        if again is not None:
             self._send(request_id, again, attempt + 1, now)
             return
         self._tell(request_id, response.status, response.reason, response)

@@ -4,15 +4,21 @@ Without one it may keep its end for long, with a person who hears nothing. A BYE
 has seen none, however late (§15.1.1); whoever has forgotten the dialog answers 481, and that does no harm.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .context import Context
 from .dialog import Dialog
 from .message import Request
 from .transaction import ResponseReceived, TimedOut, TransactionKey
 
+if TYPE_CHECKING:
+    from .context import Context
+
 #: Far ends that guard their sessions have given one up by then (RFC 4028 §4 recommends this lifetime).
 LONGEST = 1_800.0
+#: Calls whose far ends are still to be told that they are over, some 500 bytes each; beyond it the oldest go.
+_MOST = 64
 
 
 @dataclass(slots=True)
@@ -24,20 +30,28 @@ class _Bye:
 
 
 class Owed:
-    """What the far ends of calls that were given up have not been told yet: see :attr:`Context.given_up`."""
+    """What far ends have not been told yet: of calls given up, or answered by one phone too many."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: "Context") -> None:
         self._context = context
+        self._waiting: deque[tuple[Dialog, float]] = deque(maxlen=_MOST)  # for a connection; and since when
         self._sent: dict[TransactionKey, _Bye] = {}
+
+    def say(self, dialog: Dialog, now: float, *, since: float | None = None) -> None:
+        """Send the BYE; ``since`` is when the call was given up, if that was before."""
+        after, request = dialog.request("BYE", self._context.endpoint, self._context.new_id())
+        self._send(_Bye(after, request, now if since is None else since), now)
+
+    def say_later(self, dialog: Dialog, now: float) -> None:
+        """Keep the BYE for the next connection."""
+        self._waiting.append((dialog, now))
 
     def reachable(self, now: float) -> None:
         """Take that there is a connection again: tell all to whom it may still be news."""
-        context = self._context
-        while context.given_up:
-            dialog, given_up_at = context.given_up.popleft()
+        while self._waiting:
+            dialog, given_up_at = self._waiting.popleft()
             if now < given_up_at + LONGEST:
-                after, request = dialog.request("BYE", context.endpoint, context.new_id())
-                self._send(_Bye(after, request, given_up_at), now)
+                self.say(dialog, now, since=given_up_at)
 
     def settled(self, effect: ResponseReceived | TimedOut, now: float) -> bool:
         """Take an answer, or that none came; return whether it is one to these BYEs."""
@@ -47,12 +61,12 @@ class Owed:
         if isinstance(effect, TimedOut):
             del self._sent[effect.key]
             if effect.is_transport:
-                self._context.given_up.append((bye.dialog, bye.given_up_at))
+                self._waiting.append((bye.dialog, bye.given_up_at))
         elif effect.response.is_final:
             del self._sent[effect.key]
             again = self._context.answer_challenge(bye.request, effect.response, bye.attempts)
             if again is not None:
-                after = bye.dialog.sent(again)
+                after, again = bye.dialog.numbered(again)
                 self._send(_Bye(after, again, bye.given_up_at, bye.attempts + 1), now)
         return True
 

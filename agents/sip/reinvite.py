@@ -13,15 +13,19 @@ from shared.errors import ActionRefused, SipError
 
 from .answer import UnacknowledgedAnswer
 from .context import SDP_TYPE, Context, Pairs
-from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived
+from .dialog import Dialog
+from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived, SessionState
 from .message import Request, Response
 from .sdp import direction_of
+from .timers import TIMEOUT
 from .transaction import TransactionKey
 
 if TYPE_CHECKING:
     from .session import Session
 
 _MAX_GLARES = 4
+#: Changes whose 2xx may come again; a call that changes more often within 32 s forgets the oldest.
+_MOST_ACKS = 4
 
 
 class Renegotiation:
@@ -34,15 +38,20 @@ class Renegotiation:
         self._is_queued = False  # to be sent when our answer is acknowledged
         self._is_waiting = False  # after a 491: the peer's turn comes first
         self._attempts = self._glares = 0
-        self.ack: Request | None = None  # of our newest finished one
+        self._key: TransactionKey | None = None  # of its newest attempt
+        self._acks: dict[int, Request] = {}  # of our newest finished ones, by CSeq number
         self._incoming: tuple[TransactionKey, Request] | None = None  # the peer's, not answered
         self._answer: UnacknowledgedAnswer | None = None
+
+    def acks(self) -> list[Request]:
+        """Return the ACKs of our re-INVITEs whose 2xx may come again."""
+        return [*self._acks.values()]
 
     def start(self, sdp: str, now: float, *, headers: Pairs = ()) -> None:
         """Offer ``sdp`` to the peer; :class:`ReinviteDone` tells the outcome."""
         if self._request is not None or self._incoming is not None or self._is_queued:
             raise ActionRefused("wrong_state", "another change of this call is under way; wait for it")
-        self._sdp, self._headers, self._glares, self.ack = sdp, [*headers, SDP_TYPE], 0, None
+        self._sdp, self._headers, self._glares = sdp, [*headers, SDP_TYPE], 0
         if self._answer is None and self._session.is_confirmed:
             self._send(now)
         else:
@@ -70,10 +79,15 @@ class Renegotiation:
 
     def receive_request(self, key: TransactionKey, request: Request, now: float) -> None:
         """Take the peer's re-INVITE or UPDATE."""
-        if request.method == "UPDATE" and not request.body:
+        session = self._session
+        if session.state is SessionState.ENDING:
+            self._context.respond(key, request, 481, now)
+        elif request.method == "UPDATE" and not request.body:
             self._context.respond(
                 key, request, 200, now, headers=[("Contact", self._context.endpoint.contact)]
             )
+        elif session.dialog is None:  # our INVITE is not answered, nor the offer in it (RFC 3311 §5.2)
+            self._context.respond(key, request, 491, now)
         elif self._incoming is not None or not self._session.is_confirmed:
             self._context.respond(key, request, 500, now, headers=[("Retry-After", "2")])
         elif self._request is not None and not self._is_waiting:
@@ -91,7 +105,7 @@ class Renegotiation:
             self._answer.acknowledged()
             self._answer = None
             self._context.emit(ReinviteConfirmed(self._session.session_id, ack.body))
-            if self._is_queued:
+            if self._is_queued and self._session.is_confirmed:
                 self._send(now)
 
     def receive_cancel(self, cancel: Request, now: float) -> None:
@@ -102,15 +116,14 @@ class Renegotiation:
 
     def receive_response(self, response: Response, now: float) -> None:
         """Take an answer to our re-INVITE."""
-        if self._request is None:
-            is_2xx = 200 <= response.status < 300
-            if self.ack is not None and response.cseq.number == self.ack.cseq.number and is_2xx:
-                self._context.send_ack(self.ack)  # it was repeated, or came when the call was over
-        elif 200 <= response.status < 300:
-            self._accepted(self._request, response)
-        elif self._is_waiting:
+        number, is_2xx = response.cseq.number, 200 <= response.status < 300
+        if is_2xx and number in self._acks:
+            self._context.send_ack(self._acks[number])  # it was repeated, or came when the call was over
+        elif self._request is None or number != self._request.cseq.number:
             return
-        elif response.status == 491 and self._glares < _MAX_GLARES:
+        elif is_2xx:
+            self._accepted(self._request, response)
+        elif response.status == 491 and self._glares < _MAX_GLARES and self._session.is_confirmed:
             self._glares += 1
             self._wait(now)
         elif response.is_final and not self._try_again(self._request, response, now):
@@ -122,10 +135,12 @@ class Renegotiation:
             self._failed(status, reason, now, is_answered=False)
 
     def timer(self, name: str, now: float) -> None:
-        """Take that a timer is due: the pause after a 491, or the repetition of our answer."""
-        if name == "reinvite" and (self._incoming is not None or self._answer is not None):
+        """Take that a timer is due: of our re-INVITE, or the repetition of our answer."""
+        if name == "reinvite" and not self._is_waiting:
+            self._take_back(now)
+        elif name == "reinvite" and (self._incoming is not None or self._answer is not None):
             self._wait(now)
-        elif name == "reinvite" and self._request is not None:
+        elif name == "reinvite" and self._session.is_confirmed:
             self._send(now)
         elif name == "answer" and self._answer is not None and not self._answer.timer(now):
             self._answer = None
@@ -135,7 +150,7 @@ class Renegotiation:
         """Take that the session ends: what the peer still asks gets 487 (§15.1.2), and so does our user."""
         if self._request is not None and self._session.dialog is not None and not self._is_waiting:
             # A 2xx that is under way has its ACK all the same (§13.2.2.4).
-            self.ack = self._session.dialog.ack(self._request, self._context.endpoint, self._context.new_id())
+            self._keep_ack(self._session.dialog, self._request)
         if self._request is not None or self._is_queued:
             self._done(487, "Call Ended")
         if self._incoming is not None:
@@ -154,8 +169,23 @@ class Renegotiation:
 
     def _send(self, now: float) -> None:
         self._attempts, self._is_waiting, self._is_queued = 1, False, False
-        self._request = self._session.next_request("INVITE", headers=self._headers, body=self._sdp)
-        self._context.send_request(self._request, self._session.session_id, "reinvite", now)
+        self._attempt(self._session.next_request("INVITE", headers=self._headers, body=self._sdp), now)
+
+    def _attempt(self, request: Request, now: float) -> None:
+        session_id = self._session.session_id
+        self._request = request
+        self._key = self._context.send_request(request, session_id, "reinvite", now)
+        self._context.timers.set((session_id, "reinvite"), now + TIMEOUT)
+
+    def _take_back(self, now: float) -> None:
+        """Cancel what got no further than 100: nobody is to be asked, so it takes no time to answer it.
+
+        Without an answer to that, either, the transaction times out.
+        """
+        cancel = self._context.transactions.cancel(self._key, now) if self._key is not None else None
+        if cancel is not None:
+            self._context.own(cancel, self._session.session_id, "cancel of reinvite")
+        self._context.flush()
 
     def _wait(self, now: float) -> None:
         self._is_waiting = True
@@ -167,17 +197,15 @@ class Renegotiation:
         self._session.callee.settle()
         with contextlib.suppress(SipError):  # an address that cannot be read leaves the one that worked
             self._session.dialog = dialog = dialog.refreshed(response)
-        self.ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
-        self._context.send_ack(self.ack)
+        self._context.send_ack(self._keep_ack(dialog, request))
         self._done(response.status, response.reason, response.body)
 
     def _try_again(self, request: Request, response: Response, now: float) -> bool:
-        again = self._context.answer_challenge(request, response, self._attempts)
-        if again is None or self._session.dialog is None:
+        again = self._session.answer_challenge(request, response, self._attempts)
+        if again is None:
             return False
         self._attempts += 1
-        self._request, self._session.dialog = again, self._session.dialog.sent(again)
-        self._context.send_request(again, self._session.session_id, "reinvite", now)
+        self._attempt(again, now)
         return True
 
     def _failed(self, status: int, reason: str, now: float, *, is_answered: bool = True) -> None:
@@ -187,9 +215,17 @@ class Renegotiation:
             self._session.fail("remote_bye" if status == 481 else "timeout", status, reason, now)
 
     def _done(self, status: int, reason: str, sdp: str = "", *, is_answered: bool = True) -> None:
-        self._request, self._is_waiting, self._is_queued = None, False, False
+        self._request = self._key = None
+        self._is_waiting = self._is_queued = False
         self._context.timers.cancel((self._session.session_id, "reinvite"))
         self._context.emit(ReinviteDone(self._session.session_id, status, reason, sdp, is_answered))
+
+    def _keep_ack(self, dialog: Dialog, request: Request) -> Request:
+        ack = dialog.ack(request, self._context.endpoint, self._context.new_id())
+        self._acks[request.cseq.number] = ack
+        if len(self._acks) > _MOST_ACKS:
+            del self._acks[min(self._acks)]
+        return ack
 
     def _take_incoming(self) -> tuple[TransactionKey, Request]:
         if self._incoming is None:

@@ -29,14 +29,13 @@ def answer_late(context: Context, remains: Sequence[str], response: Response, no
         context.send_ack(again[0])
     elif acks:
         # It has the INVITE's Call-Id, From, number and credentials.
-        hang_up_stray(context, "", *established(context, acks[0], response), now)
+        hang_up_stray(context, *established(context, acks[0], response), now)
 
 
-def hang_up_stray(context: Context, session_id: str, dialog: Dialog, ack: Request, now: float) -> None:
+def hang_up_stray(context: Context, dialog: Dialog, ack: Request, now: float) -> None:
     """Acknowledge and hang up a phone that answered, too, or too late."""
     context.send_ack(ack)
-    _, bye = dialog.request("BYE", context.endpoint, context.new_id())
-    context.send_request(bye, session_id, "stray", now)
+    context.owed.say(dialog, now)
 
 
 def _bare(ack: Request) -> Request:

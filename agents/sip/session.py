@@ -44,6 +44,7 @@ class Session:
         self.dialog: Dialog | None = None  # from the 2xx (caller) or the INVITE (callee) on
         self.local_tag = ""
         self.wants_end = False  # hung up here before that was possible
+        self.last_words: list[tuple[str, str]] = []  # fields of the CANCEL or BYE that is to come then
         self._context = context
         # Its parts do not keep it: a call that is forgotten does not wait for the garbage collector.
         session: Session = proxy(self)
@@ -99,6 +100,8 @@ class Session:
             (self.farewell.say if is_reachable else self.farewell.say_later)(now, headers)
         elif self.state in (SessionState.CALLING, SessionState.PROCEEDING, SessionState.ANSWERED):
             is_first, self.wants_end = not self.wants_end, True
+            if is_first:
+                self.last_words = [*headers]
             if is_first and self.state is SessionState.PROCEEDING:
                 self.caller.cancel(now, headers)
         elif self.state is SessionState.ENDED:
@@ -117,6 +120,18 @@ class Session:
             method, self._context.endpoint, self._context.new_id(), headers=headers, body=body
         )
         return request
+
+    def answer_challenge(self, request: Request, response: Response, attempt: int) -> Request | None:
+        """Return what to send instead of a request in the dialog, numbered; None if ``response`` stands.
+
+        When we have hung up, nothing but the BYE is sent again (§15.1.1).
+        """
+        is_over = self.state in (SessionState.ENDING, SessionState.ENDED) and request.method != "BYE"
+        again = None if is_over else self._context.answer_challenge(request, response, attempt)
+        if again is None or self.dialog is None:
+            return None
+        self.dialog, again = self.dialog.numbered(again)
+        return again
 
     # -- what happens to it
 
@@ -207,7 +222,7 @@ class Session:
             self.callee.cut_off()
             self.state = SessionState.CONFIRMED
             if self.wants_end:
-                self.farewell.say_later(now)
+                self.farewell.say_later(now, self.last_words)
         if self.state is SessionState.CONFIRMED:
             self.renegotiation.disconnected()
 
@@ -231,7 +246,7 @@ class Session:
     def leave(self) -> None:
         """Leave behind what is still needed of a session that is over and waits for no answer."""
         accepted = self._context.accepted(self.session_id)
-        acks = [ack for ack in (self.caller.ack, self.renegotiation.ack) if ack is not None]
+        acks = [ack for ack in (self.caller.ack, *self.renegotiation.acks()) if ack is not None]
         for key in accepted:
             self._context.transactions.bequeath(key, as_remains(acks))
         self._context.disown(self.session_id)

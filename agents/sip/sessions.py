@@ -22,7 +22,6 @@ from .context import SDP_TYPE, Context, Output, Pairs, Pending
 from .dialog import Endpoint
 from .events import InviteReceived, SessionState
 from .message import Headers, Message, Request, Response, make_response
-from .owed import Owed
 from .refusal import objection
 from .remains import answer_late
 from .ringcentral import api_ids
@@ -68,7 +67,7 @@ class Sessions:
             repeat_2xx=repeat_2xx,
             late_goodbyes=late_goodbyes,
         )
-        self._table, self._owed = SessionTable(most=max_sessions), Owed(self._context)
+        self._table = SessionTable(most=max_sessions)
 
     # -- calls
 
@@ -152,7 +151,7 @@ class Sessions:
         """Take that what we send is heard again: send each BYE that has waited, each 200 without an ACK."""
         for session in self.live():
             session.reachable(now)
-        self._owed.reachable(now)
+        self._context.owed.reachable(now)
 
     def use_contact(self, contact: str) -> None:
         """Name ``contact`` as ours in whatever is sent from now on."""
@@ -308,7 +307,7 @@ class Sessions:
 
     def _take_unowned(self, effect: Any, now: float) -> None:
         if effect.key.method != "INVITE":
-            if not self._owed.settled(effect, now):
+            if not self._context.owed.settled(effect, now):
                 self._context.emit(effect)
         elif isinstance(effect, ResponseReceived) and 200 <= effect.response.status < 300:
             remains = self._context.transactions.remains(effect.key)
