@@ -24,7 +24,7 @@ class Caller:
         self._key: TransactionKey | None = None
         self._attempts = 1
         self._ack: Acknowledgement | None = None
-        self._stray: Request | None = None  # the ACK of an answer that came too late
+        self._stray: Request | None = None  # the ACK of one answer too many, or too late
 
     @property
     def ack(self) -> Request | None:
@@ -95,6 +95,8 @@ class Caller:
             # The 2xx was repeated: our ACK may be lost further on.
             if self._ack is not None:
                 self._ack.repeat()
+        elif self._stray is not None and self._stray.to.tag == dialog.remote_tag:
+            self._context.send_ack(self._stray)  # it is hung up already
         elif session.dialog is not None or session.state is SessionState.ENDED:
             self._stray = ack
             hang_up_stray(self._context, dialog, ack, now)

@@ -81,11 +81,13 @@ class Context:
 
     def answered(self, key: TransactionKey) -> None:
         """Take that a session has its final answer to a request; 2xx to an INVITE may come again."""
-        if self.transactions.is_accepted(key) or key not in self.owners:
+        if key not in self.owners:
             return
-        session_id, _role = self.owners.pop(key)
-        self._keys[session_id].remove(key)
+        session_id, _role = self.owners[key]
         self.settled.append(session_id)
+        if not self.transactions.is_accepted(key):
+            del self.owners[key]
+            self._keys[session_id].remove(key)
 
     def is_waiting(self, session_id: str) -> bool:
         """Whether a request of a session awaits its final answer."""
