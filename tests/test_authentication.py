@@ -52,6 +52,18 @@ def test_a_nonce_that_is_used_again_is_counted() -> None:
     assert counts == ["00000001", "00000002"]
 
 
+def test_the_nonces_of_two_servers_are_counted_each() -> None:
+    us = authenticator()
+    counts = []
+    for nonce in ("n1", "n2", "n1"):
+        challenge = make_challenge("sip.test", nonce, qop="auth")
+        again = us.retry(request(), challenged(request(), 407, challenge))
+        assert again is not None
+        counts.append(parse_authorization(again.headers.get("Proxy-Authorization") or "").nc)
+
+    assert counts == ["00000001", "00000001", "00000002"]
+
+
 def test_all_requests_with_one_nonce_have_the_cnonce_that_a_session_hash_begins_with() -> None:
     us = authenticator()
     cnonces = []

@@ -18,6 +18,8 @@ _HEADERS = {401: ("Www-Authenticate", "Authorization"), 407: ("Proxy-Authenticat
 
 #: A server that calls each nonce stale must not keep us busy for ever.
 MAX_ATTEMPTS = 3
+#: Nonces whose use is counted: of a registrar and some proxies, each of which may let it be used for long.
+_MOST_NONCES = 8
 
 
 class Authenticator:
@@ -28,7 +30,7 @@ class Authenticator:
 
     def __init__(self, credentials: Credentials, *, realm: str, new_id: Callable[[], str]) -> None:
         self._credentials, self._realm, self._new_id = credentials, realm, new_id
-        self._nonce, self._count, self._cnonce = "", 0, ""
+        self._counts: dict[str, tuple[int, str]] = {}  # by nonce: how often it was answered, and its cnonce
         self.is_ringcentral = False
 
     def retry(self, request: Request, response: Response) -> Request | None:
@@ -59,16 +61,18 @@ class Authenticator:
         return challenge.is_stale and parse_authorization(before).nonce != challenge.nonce
 
     def _answer(self, challenge: Challenge, request: Request) -> str:
-        if challenge.nonce != self._nonce:
-            # The same for all requests with one nonce: -sess hashes the first one only (RFC 7616 §3.4.2).
-            self._nonce, self._count, self._cnonce = challenge.nonce, 0, self._new_id()
-        self._count += 1
+        # All requests with one nonce have one cnonce: -sess hashes the first one only (RFC 7616 §3.4.2).
+        count, cnonce = self._counts.pop(challenge.nonce, (0, ""))
+        cnonce = cnonce or self._new_id()
+        self._counts[challenge.nonce] = count + 1, cnonce
+        if len(self._counts) > _MOST_NONCES:
+            del self._counts[next(iter(self._counts))]
         return authorize(
             challenge,
             self._credentials,
             method=request.method,
             uri=digest_uri(challenge, request, self._realm),
-            cnonce=self._cnonce,
-            nc=self._count,
+            cnonce=cnonce,
+            nc=count + 1,
             body=request.body,
         )
