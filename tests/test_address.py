@@ -138,3 +138,18 @@ def test_any_display_name_survives(display: str) -> None:
     address = NameAddr(Uri.parse("sip:a@h"), display)
 
     assert NameAddr.parse(str(address)).display == display
+
+
+@pytest.mark.parametrize(
+    ("uri", "number"),
+    [
+        ("sip:+16505550123@sip.test;user=phone", "+16505550123"),
+        ("sip:%2B1650555%30123@sip.test", "+16505550123"),
+        ("tel:+16505550123", "+16505550123"),
+        ("tel:7042;phone-context=sip.test", "7042"),
+        ("sip:sip.test", ""),
+        ("mailto:ada@sip.test", ""),
+    ],
+)
+def test_a_number_is_what_people_would_write(uri: str, number: str) -> None:
+    assert Uri.parse(uri).number == number

@@ -200,10 +200,11 @@ def test_a_command_about_a_ringing_call_is_sent_to_the_service() -> None:
     assert 'Cmd="10"/><Bdy Cln="802396666666" Phn="102" PhnTp="3"/>' in send.text
 
 
-def test_a_call_answered_by_another_phone_of_ours_stops_ringing() -> None:
+@pytest.mark.parametrize("kind", ["x-rc/agent", "X-RC/Agent; charset=utf-8"])
+def test_a_call_answered_by_another_phone_of_ours_stops_ringing(kind: str) -> None:
     phone, event = ringing_phone()
 
-    phone.core.receive(read_frame("already-processed"), 1001.0)
+    phone.core.receive(read_frame("already-processed").replace("x-rc/agent", kind), 1001.0)
 
     effects = phone.core.effects()
     assert [(e.method, e.status) for e in effects if isinstance(e, Send)] == [

@@ -6,6 +6,7 @@ User parts stay as they are written: RingCentral uses ``#`` and ``*`` in them, w
 import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
+from urllib.parse import unquote as unquote_percent
 
 from shared.errors import SipError
 
@@ -82,6 +83,12 @@ class Uri(NamedTuple):  # and no dataclass: one of these is made three times as 
     def param(self, name: str) -> str | None:
         """Return a URI parameter: "" for a flag, None if it is not there."""
         return find_param(self.params, name)
+
+    @property
+    def number(self) -> str:
+        """Whom it names, as people write it: without escapes (§19.1.2); "" if it names nobody."""
+        digits = self.host.partition(";")[0] if self.scheme == "tel" else ""
+        return unquote_percent(self.user or digits)
 
     def same_as(self, other: "Uri") -> bool:
         """Whether both name the same resource (§19.1.4), judged by all but parameters and headers."""

@@ -97,7 +97,8 @@ class AgentChannel:
         Raises:
             SipError: If it is an agent message and cannot be read.
         """
-        if (request.headers.get("Content-Type") or "").lower() != ringcentral.AGENT_CONTENT_TYPE:
+        kind = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+        if kind != ringcentral.AGENT_CONTENT_TYPE:
             return None
         message = AgentMessage.parse(request.body)
         if message.client not in (None, "", self._account.authorization_id):

@@ -377,9 +377,9 @@ class Sessions:
         context.emit(
             InviteReceived(
                 session_id=session.session_id,
-                remote_number=readable(caller.uri.user or ""),
+                remote_number=readable(caller.uri.number),
                 remote_name=readable(caller.display),
-                local_number=readable(callee.uri.user or ""),
+                local_number=readable(callee.uri.number),
                 sdp=request.body,
                 party_id=party,
                 session_ref=session_ref,
