@@ -43,8 +43,9 @@ class Talk:
     def hang_up_far(self) -> None:
         self.rig.hang_up_far(self.session)
 
-    def notify(self, line: str, session: str = "") -> None:
+    def notify(self, line: str, session: str = "", *, state: str = "active") -> None:
         headers = [("Event", "refer"), ("Content-Type", "message/sipfrag;version=2.0")]
+        headers.append(("Subscription-State", state))
         self.rig.far.request_in_dialog(
             session or self.session, "NOTIFY", self.rig.now, headers=headers, body=f"SIP/2.0 {line}\r\n"
         )
@@ -250,4 +251,18 @@ def test_a_notify_that_says_nothing_or_is_of_another_call_changes_nothing() -> N
     talk.notify("nonsense")
     talk.notify("999 What")
     assert rig.answer_to(request) is None
+    assert talk.view.state is CallState.ANSWERED
+
+
+def test_a_service_that_says_no_more_leaves_it_unknown_whether_the_call_was_transferred() -> None:
+    rig = Rig()
+    talk = answered(rig)
+    request = ask(rig, Transfer(call_id=talk.call_id, target="102"))
+    talk.answer_refer(202)
+    talk.notify("100 Trying", state="terminated;reason=noresource")
+    assert rig.answer_to(request) is None  # it may still hang up, which means the same as a 200
+    wait(rig, _FAREWELL_TIME)
+    reply = rig.answer_to(request)
+    assert isinstance(reply, Refused)
+    assert reply.code == "unknown"
     assert talk.view.state is CallState.ANSWERED

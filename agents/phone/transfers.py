@@ -7,6 +7,7 @@ the service then hangs up on us, and if it does not, we do.
 from dataclasses import dataclass
 
 from agents.sip.events import DialogRequestDone, DialogRequestReceived
+from agents.sip.message import Request as SipRequest
 from agents.sip.refer import parse_sipfrag
 from shared.errors import ActionRefused, SipError
 from shared.messages import CallState, Cause, CompleteTransfer, Park, Parked, Request, Transfer
@@ -86,6 +87,8 @@ class Transfers:
             return
         progress = parse_sipfrag(event.request.body)
         if progress is None or progress[0] < 200:
+            if _is_last(event.request):
+                transfer.deadline = min(transfer.deadline, now + _FAREWELL_TIME)
             return
         if progress[0] >= 300:
             self._refuse(transfer, *progress, now)
@@ -120,7 +123,9 @@ class Transfers:
         overdue: list[tuple[CallRecord, Cause]] = []
         for transfer in due:
             if not transfer.has_succeeded:
-                self._refuse(transfer, 408, "no word of the transfer", now)
+                text = "the service says no more of the transfer; look at the call"
+                del self._under_way[transfer.record.call_id]
+                self._term.refuse(transfer.request, ActionRefused("unknown", text), now)
                 continue
             calls = (transfer.record, transfer.consultation)
             overdue += [(call, transfer.cause) for call in calls if call is not None]
@@ -149,6 +154,12 @@ class Transfers:
         else:
             error = ActionRefused("far_end", f"the transfer failed: {status or ''} {reason}", status or None)
         self._term.refuse(transfer.request, error, now)
+
+
+def _is_last(notify: SipRequest) -> bool:
+    """Whether nothing more will be said, whatever this one says (RFC 6665 §4.1.3)."""
+    state = notify.headers.get("Subscription-State") or ""
+    return state.partition(";")[0].strip().lower() == "terminated"
 
 
 def _not_parked(status: int, reason: str) -> ActionRefused:
