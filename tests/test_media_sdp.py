@@ -141,6 +141,18 @@ def test_our_own_offer_can_be_read_back() -> None:
     assert remote.fingerprints == (("sha-256", "AA:BB"),)
 
 
+def test_a_later_offer_has_as_many_sections_as_there_were_each_in_its_place() -> None:
+    head, _, rest = BROWSER_OFFER.partition("m=audio")
+    audio, _, video = rest.partition("m=video")
+    theirs = f"{head}m=video{video}m=audio{audio}"
+    first = sdp.write_answer(LOCAL, sdp.parse(theirs), session_id=1, version=1, setup="active")
+
+    again = sdp.write_offer(LOCAL, session_id=1, version=2, like=sdp.parse(first))
+
+    lines = [line.split()[:2] for line in again.splitlines() if line.startswith("m=")]
+    assert lines == [["m=video", "0"], ["m=audio", "5000"]]
+
+
 def test_an_offer_without_candidates_is_good() -> None:
     lines = [line for line in BROWSER_OFFER.split("\r\n") if not line.startswith("a=candidate")]
 

@@ -210,7 +210,9 @@ def write_offer(local: LocalAudio, *, session_id: int, version: int, like: Remot
     if mid and (like is None or like.bundled):
         head.append(f"a=group:BUNDLE {mid}")
     section = _section(local, offered(like), profile, setup="actpass", direction="sendrecv", mid=mid)
-    return _text([*head, *section])
+    if like is None:
+        return _text([*head, *section])
+    return _text([*head, *_among(like, section)])
 
 
 def write_answer(
@@ -228,13 +230,17 @@ def write_answer(
     lines = _head(session_id, version)
     if remote.bundled and remote.mid:
         lines.append(f"a=group:BUNDLE {remote.mid}")
-    for index, media_line in enumerate(remote.sections):
-        if index == remote.index:
-            lines += _section(local, codecs, remote.profile, setup=setup, direction=direction, mid=remote.mid)
-        else:
-            kind, _, rest = media_line.partition(" ")
-            lines.append(f"{kind} 0 {rest.partition(' ')[2]}")
-    return _text(lines)
+    section = _section(local, codecs, remote.profile, setup=setup, direction=direction, mid=remote.mid)
+    return _text([*lines, *_among(remote, section)])
+
+
+def _among(other: RemoteAudio, section: Sequence[str]) -> list[str]:
+    """Return our audio section in its place among those of another description; the rest has port 0 (§8)."""
+    lines: list[str] = []
+    for index, media_line in enumerate(other.sections):
+        kind, _, rest = media_line.partition(" ")
+        lines += section if index == other.index else [f"{kind} 0 {rest.partition(' ')[2]}"]
+    return lines
 
 
 def _ours(codec: Codec) -> Codec:
