@@ -16,7 +16,9 @@ class CallRecord:
 
     view: Call
     session_id: str = ""  # of the SIP user agent; empty until there is an INVITE
+    #: Our newest description that the far end has agreed to, with the newest version said in any.
     local_sdp: str = field(default="", repr=False)
+    offered_sdp: str = field(default="", repr=False)  # what it has not answered yet, in a re-INVITE
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
     answering: Request | None = None  # the answer under way, until the far end has confirmed it

@@ -9,7 +9,7 @@ from functools import partial
 
 from agents.sip.events import ReinviteDone, ReinviteReceived
 from agents.sip.sdp import Direction as SdpDirection
-from agents.sip.sdp import Sdp, direction_of, mirror
+from agents.sip.sdp import Sdp, direction_of, later, mirror
 from shared.errors import ActionRefused, SipError
 from shared.messages import CallState, Cause, Hold, MediaDone, Mute, ReInvite, Request, Unhold, Unmute
 
@@ -36,9 +36,10 @@ class Changes:
         if record.is_repeating:
             record.changing = request
             return
-        offer = reoffer(record.local_sdp, _ours(held))
-        self._term.user_agent.reinvite(record.session_id, offer, now)  # may refuse: then nothing has changed
-        record.local_sdp, record.changing = offer, request
+        self._send(
+            record, reoffer(record.local_sdp, _ours(held)), now
+        )  # may refuse: nothing has changed then
+        record.changing = request
         if held:
             # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.
             self.shape(record, held=True, now=now)
@@ -65,8 +66,7 @@ class Changes:
 
     def repeat(self, record: CallRecord, now: float) -> None:
         """Tell the far end where we are: the same sound once more."""
-        record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
-        self._term.user_agent.reinvite(record.session_id, record.local_sdp, now)
+        self._send(record, reoffer(record.local_sdp, _ours(record.view.held)), now)
         record.is_repeating = True
 
     def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
@@ -76,6 +76,9 @@ class Changes:
     def done(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Take the far end's answer to a re-INVITE."""
         request, record.changing = record.changing, None
+        if 200 <= event.status < 300:
+            record.local_sdp = newest(record.offered_sdp, record.local_sdp)
+        record.offered_sdp = ""
         is_new = record.is_renewing and record.offered_by == record.view.media_host
         was_repeat, record.is_repeating, record.is_renewing = record.is_repeating, False, False
         if was_repeat:
@@ -102,8 +105,10 @@ class Changes:
         before, record.remote_sdp = record.remote_sdp, event.sdp
         if ice_of(before) != ice_of(event.sdp):
             # New ICE credentials need a new connection, so the host answers as if the call was new.
-            then = partial(self._reanswered, event, record, before)
-            self._hosts.answer(record.view.media_host, record, then, now)
+            host = record.view.media_host
+            if record.is_orphan:
+                self._silence(record, now)
+            self._hosts.answer(host, record, partial(self._reanswered, event, record, before, host), now)
             return
         self._agree(event, record, _same_answer(record, event), now)
 
@@ -120,6 +125,12 @@ class Changes:
                     self.renew(request, request.action, now)
         except ActionRefused as exc:
             self._term.refuse(request, exc, now)
+
+    def _send(self, record: CallRecord, offer: str, now: float) -> None:
+        """Offer it to the far end. Until that agrees, the call is as it was; but the version is used up."""
+        self._term.user_agent.reinvite(record.session_id, offer, now)
+        record.offered_sdp = offer
+        record.local_sdp = Sdp.parse(record.local_sdp).with_version(Sdp.parse(offer).version).encode()
 
     def _idle(self, call_id: str) -> CallRecord:
         record = self._term.calls.get(call_id, CallState.ANSWERED)
@@ -139,8 +150,7 @@ class Changes:
             sdp = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp))
             offer = sdp.with_direction(_ours(record.view.held)).encode()
             try:
-                self._term.user_agent.reinvite(record.session_id, offer, now)
-                record.local_sdp = offer
+                self._send(record, offer, now)
             except ActionRefused as exc:
                 error = exc
         if error is not None:
@@ -163,8 +173,8 @@ class Changes:
             record.remote_sdp = event.sdp
             then = partial(self._applied, request, record)
             if record.is_orphan:
-                record.is_orphan, record.told_muted = False, record.view.muted
-                self.shape(record, held=held, now=now)  # first: a microphone that is not to be heard
+                record.is_orphan = False
+                self._silence(record, now)
                 then = partial(self._moved, request, record)
             self._hosts.apply(record, then, now)
             return
@@ -198,24 +208,34 @@ class Changes:
             self._term.acknowledge(request, now, record.call_id)
 
     def _reanswered(
-        self, event: ReinviteReceived, record: CallRecord, before: str, done: MediaDone, now: float
+        self, event: ReinviteReceived, record: CallRecord, before: str, host: str, done: MediaDone, now: float
     ) -> None:
         if record.view.state.is_final:
             return
-        if done.error:
-            record.remote_sdp = before
-            with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
+        has_moved = False
+        with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
+            if done.error:
+                record.remote_sdp = before
                 self._term.user_agent.reject_reinvite(event.session_id, 488, now)
-            return
-        answer = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
-        with contextlib.suppress(ActionRefused):
-            self._agree(event, record, answer, now)
+            else:
+                answer = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
+                self._agree(event, record, answer, now)
+                has_moved = host == record.view.media_host
+        if record.is_orphan and has_moved:
+            record.is_orphan = False  # the far end has its new sound without being asked
+        elif record.is_orphan:
+            self.replace(record, now)  # what we had to say was refused while the far end's turn lasted
 
     def _agree(self, event: ReinviteReceived, record: CallRecord, answer: str, now: float) -> None:
         """Accept what the far end wants."""
         record.local_sdp = answer
         self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
         self._term.user_agent.accept_reinvite(event.session_id, answer, now)
+
+    def _silence(self, record: CallRecord, now: float) -> None:
+        """Tell a new host first of a microphone that is not to be heard."""
+        record.told_muted = record.view.muted
+        self.shape(record, held=record.view.held, now=now)
 
     def _muted(self, request: Request, record: CallRecord, muted: bool, done: MediaDone, now: float) -> None:
         if done.error:
@@ -237,6 +257,12 @@ def reoffer(local_sdp: str, direction: SdpDirection) -> str:
     return changed.encode()
 
 
+def newest(offer: str, before: str) -> str:
+    """Return an offer that was accepted as it was sent last: above an answer that crossed it."""
+    is_crossed = Sdp.parse(before).version > Sdp.parse(offer).version
+    return later(offer, before) if is_crossed else offer
+
+
 def has_audio(sdp: str) -> bool:
     """Whether a text is a description, and of sound."""
     try:
@@ -256,4 +282,4 @@ def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:
     direction = "inactive" if record.view.held else mirror(event.direction)
     setup = "passive" if remote.attribute("setup") == "active" else "active"
     answer = local.with_version(local.version + 1).with_direction(direction).with_attribute("setup", setup)
-    return answer.encode()
+    return answer.answering(remote).encode()

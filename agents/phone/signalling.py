@@ -187,11 +187,20 @@ class Signalling:
         if record.view.state.is_final:
             return
         if event.sdp:
-            record.remote_sdp = event.sdp
-            self._hosts.apply(record, partial(self._applied, record), now)
+            self._answered_late(event.sdp, record, now)
         elif not record.remote_sdp:
             self._term.end_here(record, Cause.NO_MEDIA, now, reason="the far end did not answer our offer")
         self._term.settle_answer(record, now)
+
+    def _answered_late(self, sdp: str, record: CallRecord, now: float) -> None:
+        before, record.remote_sdp = record.remote_sdp, sdp
+        if not record.view.held:
+            self._term.change(record, held_by_remote=direction_of(sdp) in ("sendonly", "inactive"))
+        if before and ice_of(before) != ice_of(sdp):
+            # The far end was connected to somebody else (RFC 3725): that one's sound needs a new connection.
+            self._parts.changes.replace(record, now)
+        else:
+            self._hosts.apply(record, partial(self._applied, record), now)
 
     def _applied(self, record: CallRecord, done: MediaDone, now: float) -> None:
         if done.error and not record.view.state.is_final:

@@ -16,7 +16,7 @@ from .context import SDP_TYPE, Context, Pairs
 from .dialog import Dialog
 from .events import ReinviteConfirmed, ReinviteDone, ReinviteReceived, SessionState
 from .message import Request, Response
-from .sdp import direction_of
+from .sdp import direction_of, later
 from .timers import TIMEOUT
 from .transaction import TransactionKey
 
@@ -66,6 +66,8 @@ class Renegotiation:
         """Answer the peer's re-INVITE or UPDATE with ``sdp``."""
         key, request = self._take_incoming()
         fields = [("Contact", self._context.endpoint.contact), SDP_TYPE]
+        if self._is_waiting:
+            self._sdp = later(self._sdp, sdp)
         response = self._context.respond(key, request, 200, now, headers=fields, body=sdp)
         if request.method == "INVITE":
             self._answer = UnacknowledgedAnswer(

@@ -109,6 +109,16 @@ class Sdp:
         line = f"o={match[1]} {match[2]} {max(int(match[3]), self.version) + 1} {match[4]}"
         return replace(self, lines=(*self.lines[:index], line, *self.lines[index + 1 :]))
 
+    def answering(self, offer: "Sdp") -> "Sdp":
+        """Return it with as many sections as ``offer`` has: those that it lacks are refused (§6)."""
+        ours = sum(line[:2] == "m=" for line in self.lines)
+        refused: list[str] = []
+        for section in offer._sections()[ours:]:
+            media, _, rest = section[0].partition(" ")
+            refused.append(f"{media} 0 {rest.partition(' ')[2]}")
+            refused += [line for line in section if line.startswith("a=mid:")]
+        return replace(self, lines=(*self.lines, *refused))
+
     def payloads(self) -> list[Payload]:
         """Return the audio formats in order of preference. Static ones without ``rtpmap`` are left out."""
         section = self.audio()
@@ -149,9 +159,14 @@ class Sdp:
     def _first_media(self) -> int:
         return next((n for n, line in enumerate(self.lines) if line[:2] == "m="), len(self.lines))
 
+    def _starts(self) -> list[int]:
+        return [n for n, line in enumerate(self.lines) if line[:2] == "m="] + [len(self.lines)]
+
+    def _sections(self) -> list[tuple[str, ...]]:
+        return [self.lines[start:end] for start, end in pairwise(self._starts())]
+
     def _audio_range(self) -> tuple[int, int]:
-        starts = [n for n, line in enumerate(self.lines) if line[:2] == "m="] + [len(self.lines)]
-        for start, end in pairwise(starts):
+        for start, end in pairwise(self._starts()):
             if self.lines[start].startswith("m=audio "):
                 return start, end
         return len(self.lines), len(self.lines)
@@ -173,3 +188,12 @@ def direction_of(body: str) -> Direction:
         return Sdp.parse(body).direction
     except SipError:
         return "sendrecv"
+
+
+def later(body: str, before: str) -> str:
+    """Return a body with a version above that of ``before``, which was said first (RFC 3264 §8)."""
+    try:
+        sdp, version = Sdp.parse(body), Sdp.parse(before).version
+        return body if version < sdp.version else sdp.with_version(version + 1).encode()
+    except SipError:
+        return body

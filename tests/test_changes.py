@@ -1,0 +1,135 @@
+"""What changes of a call's sound leave behind when they are refused, cross, or bring more than sound."""
+
+import pytest
+
+from agents.sip.dialog import Endpoint
+from agents.sip.message import Request as SipRequest
+from agents.sip.message import parse
+from agents.sip.sdp import Sdp
+from agents.sip.transaction import Send
+from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, ReInvite
+
+from .fakes import DESK, FAR_ANSWER, FAR_HELD, FAR_OFFER, HOST_OFFER, KIOSK, Rig
+from .test_actions import answered_call, refused
+from .test_anchors import die, live
+
+VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
+
+
+def said(rig: Rig) -> list[Sdp]:
+    """Return our descriptions in the order in which they left."""
+    return [Sdp.parse(message.body) for message in map(parse, rig.frames) if message.body[:4] == "v=0\r"]
+
+
+def offer_new_sound(rig: Rig) -> None:
+    """Let the host describe the new connection that it was asked for."""
+    waiting, rig.unanswered = rig.unanswered, []
+    for _, command in waiting:
+        sdp = HOST_OFFER.replace("ufrag:host", "ufrag:new") if isinstance(command, MakeOffer) else ""
+        rig.core.media_done(MediaDone(epoch=rig.epoch, command_id=command.command_id, sdp=sdp), rig.now)
+    rig.run()
+
+
+def test_a_hold_after_a_refused_new_connection_is_of_the_connection_that_there_is() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.host_answers, rig.reinvite_status = False, 488
+    request = rig.ask(ReInvite(call_id=call_id))
+    rig.run()
+    offer_new_sound(rig)
+    refused(rig.answer_to(request), "far_end")
+    rig.host_answers, rig.reinvite_status = True, 200
+
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+
+    offers = said(rig)[-2:]
+    assert [offer.attribute("ice-ufrag") for offer in offers] == ["new", "host"]
+    assert offers[0].version < offers[1].version
+
+
+def test_a_change_of_the_far_ends_that_crosses_ours_is_answered_for_the_connection_that_there_is() -> None:
+    rig = Rig()
+    rig.do(Dial(target="102"))
+    far, call_id = rig.pick_up(), rig.call().call_id
+    rig.host_answers = False
+    request = rig.ask(ReInvite(call_id=call_id))
+    rig.run()
+    rig.far.reinvite(far, FAR_HELD, rig.now)
+    offer_new_sound(rig)  # both offers are under way now; who did not call has the next turn
+    offer, rig.host_answers = said(rig)[-1], True
+    live(rig, 2)
+    rig.far.tick(rig.now)
+    rig.run()
+    live(rig, 4)
+
+    answer, again = said(rig)[-2:]
+    assert [one.attribute("ice-ufrag") for one in (offer, answer, again)] == ["new", "host", "new"]
+    assert offer.version < answer.version < again.version
+    assert isinstance(rig.answer_to(request), Done)
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+    assert said(rig)[-1].attribute("ice-ufrag") == "new"
+    assert said(rig)[-1].version > again.version
+
+
+def test_an_answer_has_as_many_sections_as_the_offer_and_refuses_all_but_sound() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_OFFER.replace("1 1 IN", "1 2 IN") + VIDEO, rig.now)
+    rig.run()
+
+    assert said(rig)[-1].lines[-2:] == ("m=video 0 UDP/TLS/RTP/SAVPF 96", "a=mid:1")
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+    assert [line.split()[1] for line in said(rig)[-1].lines if line[:2] == "m="] == ["9", "0"]
+
+
+def answer_in_ack(rig: Rig, sdp: str) -> None:
+    """Let the far end ask for our offer, and answer it in its ACK."""
+    rig.far.reinvite(rig.far.live()[0].session_id, "", rig.now)
+    (invite,) = (effect.message for effect in rig.far.effects() if isinstance(effect, Send))
+    assert isinstance(invite, SipRequest)
+    rig.is_cut = True  # the session layer of the tests' far end makes no such ACK
+    rig.core.received(invite.encode(), rig.now)
+    rig.run()
+    dialog = rig.far.live()[0].dialog
+    assert dialog is not None
+    ack = dialog.ack(invite, Endpoint("far.invalid", "<sip:far@far.invalid>"), "ack")
+    ack.body = sdp
+    rig.core.received(ack.encode(), rig.now)
+    rig.run()
+
+
+@pytest.mark.parametrize(("direction", "is_held"), [("inactive", True), ("sendrecv", False)])
+def test_an_answer_in_an_ack_may_hold_us(direction: str, is_held: bool) -> None:
+    rig = Rig()
+    answered_call(rig)
+
+    answer_in_ack(rig, FAR_ANSWER.replace("sendrecv", direction))
+
+    assert rig.call().held_by_remote is is_held
+    assert rig.kinds() == ["ApplyAnswer"]
+
+
+def test_an_answer_in_an_ack_from_somebody_else_has_a_connection_of_its_own() -> None:
+    rig = Rig()
+    answered_call(rig)
+
+    answer_in_ack(rig, FAR_ANSWER.replace("ufrag:far", "ufrag:other"))
+
+    assert rig.kinds() == ["MakeOffer"]
+    assert rig.sip[-1] == "INVITE"
+
+
+def test_a_far_end_that_changes_a_call_while_it_moves_does_not_stop_the_move() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.host_answers = False
+    die(rig, KIOSK.instance)
+    change = FAR_OFFER.replace("ufrag:far", "ufrag:new").replace("1 1 IN", "1 2 IN")
+    rig.far.reinvite(rig.far.live()[0].session_id, change, rig.now)
+    rig.run()
+    rig.host_answers = True
+    rig.answer_media()
+    live(rig, 5)
+
+    assert rig.call().media_host == DESK.instance
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
