@@ -136,8 +136,8 @@ class Trace:
                 leader=snapshot.leader,
                 number=snapshot.number,
                 registration=str(snapshot.registration.state),
-                windows=tuple(window.instance for window in snapshot.windows),
-                calls=tuple(_seen(call) for call in snapshot.calls),
+                windows=tuple([window.instance for window in snapshot.windows]),
+                calls=tuple([_seen(call) for call in snapshot.calls]),
             )
 
     def asked(self, action_id: str, action: Action, wait: float) -> None:

@@ -7,6 +7,7 @@ touched.
 """
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import Callable, Sequence
 
@@ -48,6 +49,10 @@ class _Dtls(RTCDtlsTransport):
         """Forget whom packets go to, and what was needed for the connection."""
         self._on_packet = self._on_report = _ignore
         self._task = None
+        if self._ssl is not None:
+            # pyOpenSSL's helper and the callback in it know each other; its connection keeps the callback.
+            with contextlib.suppress(AttributeError):  # elsewhere in another version: the collector will come
+                self._ssl.get_context()._verify_helper.callback = None  # type: ignore[union-attr]
 
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803
         assert self._ssl is not None
@@ -172,7 +177,7 @@ class Link:
     def candidates(self) -> tuple[str, ...]:
         """Our candidates as SDP values, best first."""
         found = sorted(self._gatherer.getLocalCandidates(), key=lambda candidate: -candidate.priority)
-        return tuple(candidate_to_sdp(candidate) for candidate in found)
+        return tuple([candidate_to_sdp(candidate) for candidate in found])
 
     @property
     def address(self) -> tuple[str, int]:

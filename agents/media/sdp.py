@@ -125,7 +125,7 @@ def parse(sdp: str) -> RemoteAudio:
         codecs=_codecs(sections[index], [int(item) for item in media_line[3:]]),
         mid=_one(sections[index], "mid") or None,
         index=index,
-        sections=tuple(lines[0] for lines in sections),
+        sections=tuple([lines[0] for lines in sections]),
         profile=media_line[2],
         bundled=any(value.startswith("BUNDLE") for value in _values(session, "group")),
     )
@@ -171,9 +171,8 @@ def _one(lines: Iterable[str], name: str) -> str:
 
 
 def _pairs(values: list[str]) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (algorithm.lower(), value) for algorithm, _, value in (text.partition(" ") for text in values)
-    )
+    parts = [text.partition(" ") for text in values]
+    return tuple([(algorithm.lower(), value) for algorithm, _, value in parts])
 
 
 def _codecs(lines: list[str], payload_types: list[int]) -> tuple[Codec, ...]:
@@ -200,7 +199,7 @@ def _is_number(text: str) -> bool:
 
 def offered(like: RemoteAudio | None) -> tuple[Codec, ...]:
     """Return what an offer names: Opus, PCMU, PCMA and telephone keys, or what a description before did."""
-    return OFFERED if like is None else tuple(_ours(codec) for codec in like.codecs if codec.is_spoken)
+    return OFFERED if like is None else tuple([_ours(codec) for codec in like.codecs if codec.is_spoken])
 
 
 def write_offer(local: LocalAudio, *, session_id: int, version: int, like: RemoteAudio | None = None) -> str:

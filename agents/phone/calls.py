@@ -117,4 +117,4 @@ class CallTable:
 
     def views(self) -> tuple[Call, ...]:
         """Return what windows see, in the order in which the calls began."""
-        return tuple(record.view for record in self._records.values())
+        return tuple([record.view for record in self._records.values()])

@@ -53,7 +53,7 @@ def decode_estate(frame: bytes) -> Estate:
 
 def encode_estate(term: Term) -> bytes:
     """Return the frame that holds what would be left if the process died now."""
-    calls = tuple(
+    calls = [
         Legacy(
             call=record.view,
             session=session,
@@ -63,8 +63,8 @@ def encode_estate(term: Term) -> bytes:
         )
         for record in term.calls.live()
         if record.view.state is CallState.ANSWERED and (session := _export(term, record))
-    )
-    return msgspec.json.encode(Estate(epoch=term.epoch, calls=calls))
+    ]
+    return msgspec.json.encode(Estate(epoch=term.epoch, calls=tuple(calls)))
 
 
 def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> list[CallRecord]:

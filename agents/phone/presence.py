@@ -76,8 +76,10 @@ class Presence:
     def windows(self) -> tuple[Window, ...]:
         """Return all windows, in the order of joining; ``media`` says who can host sound at this moment."""
         return tuple(
-            msgspec.structs.replace(window, media=window.media and self.is_attached(instance))
-            for instance, window in self._windows.items()
+            [
+                msgspec.structs.replace(window, media=window.media and self.is_attached(instance))
+                for instance, window in self._windows.items()
+            ]
         )
 
     def others(self, instance: str) -> int:

@@ -133,7 +133,7 @@ class NameAddr(NamedTuple):
 
     def with_tag(self, tag: str | None) -> "NameAddr":
         """Return it with another tag, or with none. The tag comes last: SDKs read to the end of the line."""
-        kept = tuple(param for param in self.params if param[0].lower() != "tag")
+        kept = tuple([param for param in self.params if param[0].lower() != "tag"])
         return self._replace(params=kept if tag is None else (*kept, ("tag", tag)))
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ whoever holds it can send the next request, if nobody else has sent one since.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -149,7 +149,8 @@ class Dialog:
 
     def export(self) -> dict[str, Any]:
         """Return the dialog as text, numbers, lists and None, for :meth:`restore`. It holds no secret."""
-        return {**asdict(self), "route_set": list(self.route_set)}
+        exported: dict[str, Any] = msgspec.to_builtins(self)
+        return exported
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> "Dialog":

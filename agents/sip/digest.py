@@ -82,7 +82,7 @@ def parse_challenge(value: str) -> Challenge:
         realm=params["realm"],
         nonce=params["nonce"],
         algorithm=params.get("algorithm"),
-        qop=tuple(option.strip().lower() for option in params.get("qop", "").split(",") if option.strip()),
+        qop=tuple([option.strip().lower() for option in params.get("qop", "").split(",") if option.strip()]),
         opaque=params.get("opaque"),
         is_stale=params.get("stale", "").lower() == "true",
     )

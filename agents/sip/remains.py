@@ -14,7 +14,7 @@ from .message import Request, Response, parse
 
 def as_remains(acks: Iterable[Request]) -> tuple[str, ...]:
     """Return the ACKs of a call that is over as they are kept: without a body, which nobody hears."""
-    return tuple(_bare(ack).encode() for ack in acks)
+    return tuple([_bare(ack).encode() for ack in acks])
 
 
 def answer_late(context: Context, remains: Sequence[str], response: Response, now: float) -> None:

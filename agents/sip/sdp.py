@@ -55,7 +55,7 @@ class Sdp:
     @classmethod
     def parse(cls, text: str) -> "Sdp":
         """Read a description; raises :exc:`SipError` if it is none. Lines may end in LF alone."""
-        lines = tuple(line for line in text.replace("\r\n", "\n").split("\n") if line)
+        lines = tuple([line for line in text.replace("\r\n", "\n").split("\n") if line])
         if not lines or lines[0] != "v=0":
             raise SipError("a session description must begin with v=0")
         if "\r" in "".join(lines) or not all(_LINE.fullmatch(line) for line in lines):
@@ -143,7 +143,7 @@ class Sdp:
     def with_attribute(self, name: str, value: str) -> "Sdp":
         """Return it with another value for each ``a=name`` that it has, wherever that stands."""
         prefix = f"a={name}:"
-        lines = tuple(f"{prefix}{value}" if line.startswith(prefix) else line for line in self.lines)
+        lines = tuple([f"{prefix}{value}" if line.startswith(prefix) else line for line in self.lines])
         return replace(self, lines=lines)
 
     @property

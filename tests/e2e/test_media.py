@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,7 @@ def test_a_far_end_that_is_killed_is_failed_in_bounded_time_and_its_recording_is
 
 def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
     async def main() -> None:
+        gc.collect()
         gc.disable()  # it comes seldom, and does not see how much C code holds
         try:
             async with pair() as both:
@@ -212,10 +214,37 @@ def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
             assert both.one.counts.received >= heard > 0  # they are still told
             del both
             await until(lambda: not any(session() for session in ended))
+            assert not unreachable()
         finally:
             gc.enable()
 
     asyncio.run(main())
+
+
+def unreachable() -> list[object]:
+    """Return what only the garbage collector can free."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    gc.set_debug(0)
+    found = list(gc.garbage)
+    gc.garbage.clear()
+    return found
+
+
+def test_the_event_loop_remembers_no_address_of_a_call() -> None:
+    def addresses() -> int:
+        caches = [known for known in gc.get_objects() if type(known) is OrderedDict]
+        return sum(type(value).__name__ == "SockAddrHolder" for known in caches for value in known.values())
+
+    async def main() -> None:
+        before = addresses()
+        async with pair() as both:
+            await both.connect()
+            await both.ears[0].hears(hears_tone(880))
+        assert addresses() == before
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
 
 
 def test_hold_silences_both_directions_and_unhold_restores_them() -> None:

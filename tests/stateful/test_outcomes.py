@@ -1,17 +1,25 @@
 """What became of actions, next to a plain list: none is done twice, and the memory of it stays small."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agents.phone.outcomes import Outcomes
-from shared.messages import Outcome
+from shared.messages import Outcome, Parked
 
 from . import explore
 
-#: What :class:`Outcomes` promises: ids of ten minutes, 10,000 of them; the last 16 outcomes are published.
-_SECONDS, _MOST, _PUBLISHED = 600.0, 10_000, 16
+#: What :class:`Outcomes` promises: ids of ten minutes, 10,000 of them, and twice that at most; the last 16
+#: outcomes are published.
+_SECONDS, _AT_LEAST, _PUBLISHED = 600.0, 10_000, 16
+#: What may become of an action, besides the call that it was about.
+_ENDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"refused": "wrong_state", "message": "the call is over"},
+    {"value": Parked(location="801")},
+)
 
 
 @dataclass
@@ -49,13 +57,13 @@ class Memory(RuleBasedStateMachine):
             self.begin()
 
     @precondition(lambda self: self.deeds)
-    @rule(data=st.data())
-    def finish(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), end=st.sampled_from(_ENDS))
+    def finish(self, data: st.DataObject, end: dict[str, Any]) -> None:
         """End one that is under way."""
         open_ones = [deed for deed in self._remembered() if deed.outcome is None]
         if open_ones:
             deed = data.draw(st.sampled_from(open_ones[-20:]))
-            deed.outcome = Outcome(action_id=deed.action_id, call_id=f"call-{self.count}")
+            deed.outcome = Outcome(action_id=deed.action_id, call_id=f"call-{self.count}", **end)
             self.outcomes.finish(deed.outcome, self.now)
             self.finished.append(deed.outcome)
             self._touched(deed.action_id)
@@ -93,11 +101,11 @@ class Memory(RuleBasedStateMachine):
     @invariant()
     def the_memory_is_bounded(self) -> None:
         """However many actions there are."""
-        assert len(self.outcomes._known) <= _MOST + _PUBLISHED
+        assert len(self.outcomes) <= 2 * _AT_LEAST + _PUBLISHED
 
     def _remembered(self) -> list[Deed]:
         """Return the actions that must be known, whatever else is: oldest first."""
-        newest = sorted(self.deeds.values(), key=lambda deed: deed.number)[-_MOST:]
+        newest = sorted(self.deeds.values(), key=lambda deed: deed.number)[-_AT_LEAST:]
         return [deed for deed in newest if self.now - deed.touched_at < _SECONDS]
 
     def _touched(self, action_id: str) -> None:
