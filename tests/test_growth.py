@@ -28,3 +28,15 @@ def test_a_call_that_is_over_leaves_the_ids_of_its_actions_and_its_own() -> None
     before = sys.getallocatedblocks()
     have_calls(rig, 200)
     assert (sys.getallocatedblocks() - before) / 200 < 6
+
+
+def test_a_state_that_is_made_again_takes_no_more_memory() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.ring()
+    version, estate = rig.snapshot.version, rig.core.estate()
+    before = sys.getallocatedblocks()
+    for _ in range(300):
+        assert len(rig.core.snapshot(version).calls) == 3
+        assert rig.core.estate() == estate
+    assert sys.getallocatedblocks() - before < 30
