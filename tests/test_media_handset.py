@@ -2,6 +2,7 @@
 
 import array
 import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,25 @@ def test_a_canceller_learns_what_is_played_and_cleans_what_is_said_before_the_vo
     assert canceller.learned == ear.frames == [b"\1" * FRAME_BYTES, SILENCE]
 
 
+@pytest.mark.parametrize("broken", ["played", "cancel"])
+def test_a_canceller_that_fails_is_given_up_and_the_call_goes_on(broken: str) -> None:
+    class Canceller:
+        def played(self, frame: bytes) -> None:
+            if broken == "played":
+                raise RuntimeError("no")
+
+        def cancel(self, frame: bytes) -> bytes:
+            if broken == "cancel":
+                raise RuntimeError("no")
+            return SILENCE
+
+    ear = Ear()
+    handset = Handset(Mouth(7), ear, canceller=Canceller())
+    step(handset, b"\1" * FRAME_BYTES)
+    assert step(handset, b"\2" * FRAME_BYTES)[0] == 7
+    assert ear.frames[1][0] == 2
+
+
 # -- changing devices ------------------------------------------------------------------------------------
 
 
@@ -161,6 +181,24 @@ def test_of_two_changes_in_one_moment_the_last_one_counts_and_nothing_stays_open
     source.close()
     sink.close()
     assert [end.is_closed for end in (*mouths, *ears)] == [True] * 6  # type: ignore[attr-defined]
+
+
+def test_a_microphone_that_is_chosen_while_another_one_is_taken_is_not_lost() -> None:
+    mouths = [Mouth(1), Mouth(2), Mouth(3)]
+    switch = SwitchSource(mouths[0])
+
+    class Hasty(Mouth):
+        """The user, on another thread, chooses again at the very moment that this one is read."""
+
+        def read(self) -> bytes:
+            switch.use(mouths[2])
+            return super().read()
+
+    switch.use(hasty := Hasty(2))
+    switch.read()
+    assert switch.read()[0] == 3
+    switch.close()
+    assert [mouths[0].is_closed, hasty.is_closed, mouths[2].is_closed] == [True] * 3
 
 
 def test_a_device_that_comes_when_the_call_is_over_is_closed() -> None:
@@ -225,6 +263,33 @@ def test_a_recording_keeps_its_place_in_time_when_the_process_stood_still(tmp_pa
     handset.close()
     assert recording.wait(5)
     assert recording.seconds == pytest.approx(1.04)
+
+
+def test_a_recording_that_begins_as_the_call_ends_is_whole(tmp_path: Path) -> None:
+    handset = Handset(Silence(), NullSink())
+    handset.close()
+    handset.record(recording := WavRecording(tmp_path / "call.wav"))
+    assert recording.wait(5)
+
+
+def test_a_recording_that_another_thread_begins_at_any_moment_does_not_end_the_call(tmp_path: Path) -> None:
+    class Nosy(deque[bytes]):
+        """Lets the other thread in where this one has just looked."""
+
+        def __bool__(self) -> bool:
+            is_there = len(self) > 0
+            handset.record(second)
+            return is_there
+
+    first, second = WavRecording(tmp_path / "1.wav"), WavRecording(tmp_path / "2.wav")
+    handset = Handset(Silence(), NullSink())
+    handset.record(first)
+    handset._unrecorded = Nosy()
+    step(handset)
+    step(handset)
+    handset.close()
+    assert first.wait(5)
+    assert second.wait(5)
 
 
 def test_a_recording_ends_at_its_longest_time_and_says_so(tmp_path: Path) -> None:

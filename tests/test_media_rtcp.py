@@ -86,6 +86,17 @@ def test_jitter_is_that_of_rfc_3550_in_seconds() -> None:
     assert report.jitter_seconds == pytest.approx(0.005, abs=0.002)
 
 
+def test_jitter_is_as_many_seconds_after_a_change_of_the_clock() -> None:
+    report, rng = ReceiveReport(), random.Random(5)
+    for sequence in range(200):
+        rate_hz = 48000 if sequence < 180 else 8000
+        packet = RtpPacket(111, sequence, sequence * rate_hz // 50, 1, b"x")
+        report.count(packet, rate_hz, sequence * 0.02 + rng.choice([0.0, 0.01]))
+        if sequence == 179:
+            before = report.jitter_seconds
+    assert report.jitter_seconds == pytest.approx(before, rel=0.5)
+
+
 def test_a_pause_of_a_minute_is_no_jitter() -> None:
     report = heard(THERE, list(range(50)))
     report.count(RtpPacket(111, 50, 50 * 960, THERE, b"x"), 48000, 61.0)

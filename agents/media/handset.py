@@ -84,6 +84,7 @@ class Handset:
         self._recorder: Recorder | None = None
         self._unrecorded: deque[bytes] = deque(maxlen=_MAX_UNRECORDED)
         self._said = self._heard = SILENCE
+        self._is_closed = False
         self.muted = self.held = False
 
     @property
@@ -97,11 +98,18 @@ class Handset:
         return self._recorder is not None
 
     def record(self, recorder: Recorder | None) -> None:
-        """Write both sides into ``recorder`` from now on; None ends that. The one before is finished."""
+        """Write both sides into ``recorder`` from now on; None ends that. The one before is finished.
+
+        Any thread may ask for it, also when the call ends at this moment: then ``recorder`` is finished, too.
+        """
+        self._unrecorded = deque(
+            maxlen=_MAX_UNRECORDED
+        )  # another one: the old one may be in use at this moment
         before, self._recorder = self._recorder, recorder
-        self._unrecorded.clear()
         if before is not None:
             before.close()
+        if recorder is not None and self._is_closed:
+            recorder.close()
 
     def stop_recording(self, recorder: Recorder) -> None:
         """Give ``recorder`` nothing more, if it is the one that records."""
@@ -111,10 +119,8 @@ class Handset:
     def say(self) -> bytes:
         """Return the frame to send; called every 20 ms."""
         frame = self._read()
-        if len(frame) != FRAME_BYTES:
-            frame = SILENCE
-        elif self._canceller is not None:
-            frame = self._canceller.cancel(frame)  # before the volume, which may change at any time
+        # Before the volume, which may change at any time.
+        frame = self._without_echo(frame) if len(frame) == FRAME_BYTES else SILENCE
         self._said = SILENCE if self.muted or self.held else scaled(frame, self._volume.microphone)
         return self._said
 
@@ -122,8 +128,7 @@ class Handset:
         """Play the far end's frame; called every 20 ms in the long run, not always evenly."""
         self._heard = SILENCE if self.held else frame
         loud = scaled(self._heard, self._volume.loudspeaker)
-        if self._canceller is not None:
-            self._canceller.played(loud)
+        self._learn_echo(loud)
         self._write(loud)
         if self._recorder is not None:
             self._unrecorded.append(self._heard)
@@ -132,7 +137,8 @@ class Handset:
         """Record what was said last, and what was heard; called every 20 ms, after :meth:`say`."""
         recorder = self._recorder  # it may be exchanged by another thread at any time
         if recorder is not None:
-            recorder.write(self._said, self._unrecorded.popleft() if self._unrecorded else SILENCE)
+            unrecorded = self._unrecorded
+            recorder.write(self._said, unrecorded.popleft() if unrecorded else SILENCE)
 
     def skip(self, frames: int) -> None:
         """Let time pass in which nothing was said or heard, because the process stood still."""
@@ -143,6 +149,7 @@ class Handset:
 
     def close(self) -> None:
         """Close source and sink, finish a recording."""
+        self._is_closed = True
         self.record(None)
         self._source.close()
         self._sink.close()
@@ -155,6 +162,26 @@ class Handset:
             self._source.close()
             self._source = Silence()
             return b""
+
+    def _without_echo(self, frame: bytes) -> bytes:
+        if self._canceller is None:
+            return frame
+        try:
+            return self._canceller.cancel(frame)
+        except Exception as exc:
+            self._give_up_canceller(exc)
+            return frame
+
+    def _learn_echo(self, frame: bytes) -> None:
+        if self._canceller is not None:
+            try:
+                self._canceller.played(frame)
+            except Exception as exc:
+                self._give_up_canceller(exc)
+
+    def _give_up_canceller(self, exc: Exception) -> None:
+        log.error("media.canceller_failed", error=str(exc) or type(exc).__name__)
+        self._canceller = None
 
     def _write(self, frame: bytes) -> None:
         try:

@@ -81,7 +81,9 @@ class ReceiveReport:
         self.highest = max(self.highest, sequence)
         if rate_hz is None:
             return
-        self._rate_hz = rate_hz
+        if rate_hz != self._rate_hz:  # another codec: the same seconds are another number of units
+            self.jitter, self._transit = self.jitter * rate_hz / self._rate_hz, None
+            self._rate_hz = rate_hz
         transit = now * rate_hz - packet.timestamp
         if self._transit is not None:
             change = abs(transit - self._transit)

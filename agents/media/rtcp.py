@@ -13,8 +13,9 @@ from aiortc.rtp import (
     RtcpSrPacket,
 )
 
+from .quality import Counts
 from .reception import ReceiveReport
-from .streams import SendStream
+from .streams import ReceiveStream, SendStream
 
 _CNAME = 1
 _MAX_LOST = (1 << 23) - 1
@@ -59,6 +60,23 @@ class Reports:
                 for info in packet.reports:
                     if info.ssrc == ssrc:
                         self._heard(info, now)
+
+    def add_up(self, before: Counts, send: SendStream, receive: ReceiveStream) -> Counts:
+        """Return the counters of a call: those of the connections ``before``, and of the one it has now."""
+        report, jitter = receive.report, receive.stats
+        return Counts(
+            codec=send.codec_name,
+            sent=before.sent + send.packets,
+            received=before.received + report.total_received,
+            lost=before.lost + report.total_lost,
+            spoiled=before.spoiled + jitter.late + jitter.skipped,
+            recovered=before.recovered + receive.recovered,
+            concealed=before.concealed + receive.concealed,
+            jitter=report.jitter_seconds if report.received else None,
+            round_trip=self.round_trip,
+            buffered=receive.buffered,
+            loss_there=self.loss_there,
+        )
 
     def _heard(self, info: RtcpReceiverInfo, now: float) -> None:
         self.loss_there = info.fraction_lost / 256

@@ -45,13 +45,10 @@ class SendStream:
         self.packets, self.octets = 0, 0
         self.timestamp = timestamp
         self.dtmf = DtmfSender()
-        self._codec, self._event = codec, event
-        self._encoder: Encoder = make_encoder(codec.name, (opus or OpusOptions()).for_peer(codec.fmtp))
-        self.expect_loss(0.0)
+        self._opus, self._loss = opus or OpusOptions(), 0.0
         self._sequence = sequence
         self._event_timestamp = timestamp
-        self._units = FRAME_SAMPLES * codec.rate_hz // RATE_HZ
-        self._marker = True
+        self._begin(codec, event)
 
     @property
     def codec_name(self) -> str:
@@ -60,12 +57,19 @@ class SendStream:
 
     def expect_loss(self, share: float) -> None:
         """Prepare for what the far end says it misses, 0 to 1."""
+        self._loss = share
         self._encoder.expect_loss(max(share, MIN_EXPECTED_LOSS))
 
     @property
     def event_rate_hz(self) -> int | None:
         """The clock of the agreed telephone-event, None if the far end takes no keys."""
         return self._event.rate_hz if self._event else None
+
+    def speak(self, codec: Codec, event: Codec | None) -> None:
+        """Go on with what the far end wants now; its numbers go on, whatever their clock (RFC 7160 §4.1)."""
+        if codec != self._codec:
+            self._begin(codec, event)
+        self._event = event
 
     def step(self, frame: bytes) -> bytes | None:
         """Return the packet for this frame's 20 ms; None while the codec still looks ahead."""
@@ -87,6 +91,13 @@ class SendStream:
         self.timestamp = (self.timestamp + frames * self._units) % (1 << 32)
         self._marker = True
 
+    def _begin(self, codec: Codec, event: Codec | None) -> None:
+        self._codec, self._event = codec, event
+        self._encoder: Encoder = make_encoder(codec.name, self._opus.for_peer(codec.fmtp))
+        self.expect_loss(self._loss)
+        self._units = FRAME_SAMPLES * codec.rate_hz // RATE_HZ
+        self._marker = True
+
     def _packet(self, payload_type: int, timestamp: int, payload: bytes, marker: bool) -> bytes:
         packet = RtpPacket(payload_type, self._sequence, timestamp, self.ssrc, payload, marker)
         self._sequence = (self._sequence + 1) % (1 << 16)
@@ -99,9 +110,8 @@ class ReceiveStream:
     """Puts packets in order and decodes them. ``on_tone`` is called once for every key of the far end."""
 
     def __init__(self, codecs: tuple[Codec, ...], on_tone: Callable[[str], None]) -> None:
-        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is no
-        # loss, but cannot be heard.
-        self._codecs = {codec.payload_type: codec for codec in codecs if codec.is_spoken}
+        self._codecs: dict[int, Codec] = {}
+        self.understand(codecs)
         self._on_tone = on_tone
         self._jitter = JitterBuffer()
         self._dtmf = DtmfReceiver()
@@ -117,6 +127,12 @@ class ReceiveStream:
         """Frames that were made up."""
         self.recovered = 0
         """Lost packets that were heard all the same, by error correction."""
+
+    def understand(self, codecs: tuple[Codec, ...]) -> None:
+        """Take these payload types as well from now on."""
+        # Offered by the far end, but not by us (G.722, comfort noise …): what comes of it all the same is no
+        # loss, but cannot be heard.
+        self._codecs.update((codec.payload_type, codec) for codec in codecs if codec.is_spoken)
 
     @property
     def buffered(self) -> float:

@@ -125,20 +125,7 @@ class WebRtcSession:
         send, receive, before = self._send, self._receive, self._before
         if send is None or receive is None:
             return before
-        report, jitter = receive.report, receive.stats
-        return Counts(
-            codec=send.codec_name,
-            sent=before.sent + send.packets,
-            received=before.received + report.total_received,
-            lost=before.lost + report.total_lost,
-            spoiled=before.spoiled + jitter.late + jitter.skipped,
-            recovered=before.recovered + receive.recovered,
-            concealed=before.concealed + receive.concealed,
-            jitter=report.jitter_seconds if report.received else None,
-            round_trip=self._reports.round_trip,
-            buffered=receive.buffered,
-            loss_there=self._reports.loss_there,
-        )
+        return self._reports.add_up(before, send, receive)
 
     async def offer(self, like: str = "") -> str:
         """Return an offer with all candidates."""
@@ -163,6 +150,9 @@ class WebRtcSession:
             await self._use(link, remote, offered=False)
             return text
         self._far_end_holds = remote.direction in ("sendonly", "inactive")
+        if self._send is not None and self._receive is not None:
+            self._send.speak(remote.audio_codec(), remote.event_codec())
+            self._receive.understand(remote.codecs)
         return self._describe(link, remote)
 
     async def apply(self, answer: str) -> None:
@@ -173,6 +163,8 @@ class WebRtcSession:
             self._far_end_holds = remote.direction == "inactive" or (
                 remote.direction == "sendonly" and not self.handset.held
             )
+            if self._send is not None:
+                self._send.speak(remote.audio_codec(), remote.event_codec())
             return
         if remote.setup == "actpass":
             raise SipError("the SDP answer leaves the DTLS role open (a=setup:actpass)")

@@ -450,6 +450,25 @@ def test_a_reinvite_with_the_same_credentials_keeps_the_connection_and_obeys_the
     asyncio.run(main())
 
 
+def test_a_reinvite_with_the_same_credentials_may_change_the_codec() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.connect()
+            await both.ears[1].hears(hears_tone(440))
+            assert (both.one.counts.codec, both.other.counts.codec) == ("opus", "opus")
+            assert both.one.local_sdp is not None
+            without_opus = both.one.local_sdp.replace("UDP/TLS/RTP/SAVPF 111 0 8", "UDP/TLS/RTP/SAVPF 0 8")
+            answer = await both.other.answer(without_opus)
+            await both.one.apply(answer)
+            assert "PCMU/8000" in answer
+            assert (both.one.counts.codec, both.other.counts.codec) == ("pcmu", "pcmu")
+            for ear, hz in zip(both.ears, (880, 440), strict=True):
+                await ear.listen(10)
+                await ear.hears(hears_tone(hz))
+
+    asyncio.run(main())
+
+
 def test_a_reinvite_with_new_credentials_moves_the_sound_to_a_new_connection() -> None:
     async def main() -> None:
         async with pair() as both:
