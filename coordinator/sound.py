@@ -6,6 +6,7 @@ opened.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import threading
@@ -103,6 +104,7 @@ class WindowSound:
         self._lock, self._generation = threading.Lock(), 0
         self._hot_plug, self._ringer = HotPlug(), _make_ringer(manager.ringer())
         self._looking: asyncio.Task[None] | None = None
+        self._phone: Phone | None = None  # whose calls ring
         self._volume = Volume()
         check_source(manager.microphone())  # better now than when the first call is answered
         check_sink(manager.loudspeaker())
@@ -156,6 +158,8 @@ class WindowSound:
         if self._ringer is not None:
             self._ringer.ring(False)
         self._ringer = _make_ringer(loudspeaker)
+        if self._phone is not None:
+            self._ring(self._phone)  # it may be ringing at this moment
         self._manager.chosen(microphone=self.microphone, loudspeaker=self.loudspeaker, ringer=loudspeaker)
 
     def record(
@@ -186,6 +190,7 @@ class WindowSound:
 
     def start(self, phone: Phone) -> None:
         """Ring when ``phone`` rings, and look for devices that come and go, in the running event loop."""
+        self._phone = phone
         for event in ("inbound_call", "call_changed", "call_ended"):
             phone.on(event, lambda _call: self._ring(phone))
         self._looking = asyncio.create_task(self._look(), name="hot-plug")
@@ -194,6 +199,7 @@ class WindowSound:
         """Stop ringing and looking. Calls end with their media host."""
         if self._looking is not None:
             self._looking.cancel()
+        self._phone = None
         if self._ringer is not None:
             self._ringer.ring(False)
 
@@ -201,13 +207,27 @@ class WindowSound:
 
     def _open_session(self, call_id: str, on_state: StateCallback, on_tone: ToneCallback) -> MediaSession:
         generation = self._generation
-        source = SwitchSource(parse_source(self._manager.microphone())())
-        try:
+        with contextlib.ExitStack() as until_whole:  # what fails must not leave a microphone open
+            source = SwitchSource(parse_source(self._manager.microphone())())
+            until_whole.callback(source.close)
             sink = SwitchSink(parse_sink(self._manager.loudspeaker())())
-        except BaseException:
-            source.close()
-            raise
-        session = open_session(
+            until_whole.callback(sink.close)
+            opened = _Open(call_id, self._make_session(source, sink, on_state, on_tone), source, sink)
+            source.on_close = partial(self._forget, opened)
+            with self._lock:
+                self._open.append(opened)
+                is_old = generation != self._generation
+            if is_old:  # changed while we opened the old ones
+                source.use(parse_source(self._manager.microphone())())
+                sink.use(parse_sink(self._manager.loudspeaker())())
+            until_whole.pop_all()
+        return opened.session
+
+    def _make_session(
+        self, source: SwitchSource, sink: SwitchSink, on_state: StateCallback, on_tone: ToneCallback
+    ) -> "WebRtcSession":
+        wants_echo_cancelled = self._settings.echo_cancellation
+        return open_session(
             source,
             sink,
             addresses=self._addresses,
@@ -215,20 +235,9 @@ class WindowSound:
             on_state=on_state,
             on_tone=on_tone,
             volume=self._volume,
-            canceller=make_canceller(lambda: _delay(source, sink))
-            if self._settings.echo_cancellation
-            else None,
+            canceller=make_canceller(lambda: _delay(source, sink)) if wants_echo_cancelled else None,
             opus=OpusOptions(self._settings.opus_bit_rate, dtx=self._settings.opus_dtx),
         )
-        opened = _Open(call_id, session, source, sink)
-        source.on_close = partial(self._forget, opened)
-        with self._lock:
-            self._open.append(opened)
-            is_old = generation != self._generation
-        if is_old:  # changed while we opened the old ones
-            source.use(parse_source(self._manager.microphone())())
-            sink.use(parse_sink(self._manager.loudspeaker())())
-        return session
 
     def _forget(self, opened: _Open) -> None:
         with self._lock:
@@ -275,15 +284,17 @@ class WindowSound:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            if not self._uses_devices():
-                continue
             try:
+                if not self._uses_devices():
+                    continue
                 if self._hot_plug.has_changed():
                     self._manager.devices_changed(await asyncio.to_thread(self._follow_devices))
                 elif needs_mending():  # the first try, at once, found no device
                     await asyncio.to_thread(mend_streams)
             except MediaError as exc:
                 log.warning("devices.unknown", error=str(exc))
+            except Exception:  # the manager is the program's: what it raises must not end our looking
+                log.exception("devices.manager_failed")
 
     def _uses_devices(self) -> bool:
         named = (self.microphone, self.loudspeaker, self._manager.ringer() or "")

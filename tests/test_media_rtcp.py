@@ -87,7 +87,7 @@ def test_jitter_is_that_of_rfc_3550_in_seconds() -> None:
 
 
 def test_jitter_is_as_many_seconds_after_a_change_of_the_clock() -> None:
-    report, rng = ReceiveReport(), random.Random(5)
+    report, rng, before = ReceiveReport(), random.Random(5), 0.0
     for sequence in range(200):
         rate_hz = 48000 if sequence < 180 else 8000
         packet = RtpPacket(111, sequence, sequence * rate_hz // 50, 1, b"x")

@@ -61,6 +61,10 @@ class Canceller(Protocol):
 class Recorder(Protocol):
     """Takes both sides of a call, frame by frame."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it takes no more: it may end by itself."""
+
     def write(self, said: bytes, heard: bytes) -> None:
         """Take 20 ms of each."""
 
@@ -95,7 +99,8 @@ class Handset:
     @property
     def is_recorded(self) -> bool:
         """Whether a recording is being made."""
-        return self._recorder is not None
+        recorder = self._recorder
+        return recorder is not None and not recorder.has_ended
 
     def record(self, recorder: Recorder | None) -> None:
         """Write both sides into ``recorder`` from now on; None ends that. The one before is finished.

@@ -207,14 +207,14 @@ class WebRtcSession:
             return
         self._set_state("closed")
         self._ended = True
-        await self._stop_clock()
-        link, offered, self._link, self._offered = self._link, self._offered, None, None
-        if link is not None and self._send is not None:
-            link.post(goodbye(self._send.ssrc))
-        for one in (link, offered):
-            if one is not None:
-                await one.close()
-        self._release()
+        try:
+            await self._stop_clock()
+            link, offered, self._link, self._offered = self._link, self._offered, None, None
+            if link is not None and self._send is not None:
+                link.post(goodbye(self._send.ssrc))
+            await asyncio.gather(*(one.close() for one in (link, offered) if one is not None))
+        finally:
+            self._release()  # a microphone stays open in no case
 
     def _release(self) -> None:
         self._tones_sent.set()

@@ -572,6 +572,19 @@ def test_a_callback_that_raises_does_not_end_the_connection() -> None:
     asyncio.run(main())
 
 
+def test_a_close_that_is_given_up_leaves_no_microphone_open() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.connect()
+            closing = asyncio.create_task(both.one.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            assert both.ears[0].closed == 1
+
+    asyncio.run(main())
+
+
 def datagrams_of_strangers() -> list[bytes]:
     """Return what aioice or aiortc stumble over: nothing, too much, STUN attributes cut short."""
     cut = [
