@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ from agents.media.devices import list_devices, mend_streams, needs_mending
 from agents.media.echo import make_canceller
 from agents.media.files import NullSink, Silence
 from agents.media.handset import Volume
-from agents.media.host import SessionFactory
 from agents.media.hotplug import HotPlug
 from agents.media.loading import preload
+from agents.media.opening import Ends, open_ends
 from agents.media.options import OpusOptions
 from agents.media.recording import WavRecording
 from agents.media.ringer import Ringer, RingTone
@@ -183,7 +183,7 @@ class WindowSound:
 
     # -- what the node uses ------------------------------------------------------------------------------
 
-    def load(self) -> SessionFactory:
+    def load(self) -> Callable[[str, StateCallback, ToneCallback], Awaitable[MediaSession]]:
         """Import what sound needs, on the media host's thread; return what opens it for a call."""
         preload()  # aiortc: most of a window's memory and start-up
         return self._open_session
@@ -205,37 +205,37 @@ class WindowSound:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _open_session(self, call_id: str, on_state: StateCallback, on_tone: ToneCallback) -> MediaSession:
-        generation = self._generation
+    async def _open_session(
+        self, call_id: str, on_state: StateCallback, on_tone: ToneCallback
+    ) -> MediaSession:
+        generation, manager = self._generation, self._manager
+        ends = await open_ends(parse_source(manager.microphone()), parse_sink(manager.loudspeaker()))
         with contextlib.ExitStack() as until_whole:  # what fails must not leave a microphone open
-            source = SwitchSource(parse_source(self._manager.microphone())())
-            until_whole.callback(source.close)
-            sink = SwitchSink(parse_sink(self._manager.loudspeaker())())
-            until_whole.callback(sink.close)
-            opened = _Open(call_id, self._make_session(source, sink, on_state, on_tone), source, sink)
-            source.on_close = partial(self._forget, opened)
+            until_whole.callback(ends.close)
+            opened = _Open(call_id, self._make_session(ends, on_state, on_tone), ends.source, ends.sink)
+            ends.source.on_close = partial(self._forget, opened)
             with self._lock:
                 self._open.append(opened)
                 is_old = generation != self._generation
             if is_old:  # changed while we opened the old ones
-                source.use(parse_source(self._manager.microphone())())
-                sink.use(parse_sink(self._manager.loudspeaker())())
+                ends.source.use(parse_source(manager.microphone())())
+                ends.sink.use(parse_sink(manager.loudspeaker())())
             until_whole.pop_all()
         return opened.session
 
-    def _make_session(
-        self, source: SwitchSource, sink: SwitchSink, on_state: StateCallback, on_tone: ToneCallback
-    ) -> "WebRtcSession":
-        wants_echo_cancelled = self._settings.echo_cancellation
+    def _make_session(self, ends: Ends, on_state: StateCallback, on_tone: ToneCallback) -> "WebRtcSession":
+        canceller = None
+        if self._settings.echo_cancellation:
+            canceller = make_canceller(lambda: _delay(ends.source, ends.sink))
         return open_session(
-            source,
-            sink,
+            ends.source,
+            ends.sink,
             addresses=self._addresses,
             stun_servers=self._stun_servers,
             on_state=on_state,
             on_tone=on_tone,
             volume=self._volume,
-            canceller=make_canceller(lambda: _delay(source, sink)) if wants_echo_cancelled else None,
+            canceller=canceller,
             opus=OpusOptions(self._settings.opus_bit_rate, dtx=self._settings.opus_dtx),
         )
 

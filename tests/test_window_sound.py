@@ -1,6 +1,7 @@
 """coordinator.sound without a group: what is opened for a call, and by whom it is closed."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def window_sound(manager: DeviceManager | None = None) -> WindowSound:
     return WindowSound(account(), settings(), manager or DeviceManager("silence", "none"))
 
 
-def open_call(sound: WindowSound) -> Any:
-    return sound.load()("call", lambda _state: None, lambda _tone: None)
+async def open_call(sound: WindowSound) -> Any:
+    return await sound.load()("call", lambda _state: None, lambda _tone: None)
 
 
 def test_a_call_whose_sound_cannot_be_opened_leaves_no_microphone_open(
@@ -60,7 +61,7 @@ def test_a_call_whose_sound_cannot_be_opened_leaves_no_microphone_open(
 
     async def main() -> None:
         with pytest.raises(RuntimeError):
-            open_call(sound)
+            await open_call(sound)
 
     asyncio.run(main())
     assert opened.count == 0
@@ -85,7 +86,7 @@ def test_a_device_that_fails_as_it_is_chosen_while_a_call_begins_leaves_none_ope
 
     async def main() -> None:
         with pytest.raises(MediaError, match="no such microphone"):
-            open_call(sound)
+            await open_call(sound)
 
     asyncio.run(main())
     assert opened.count == 0
@@ -93,11 +94,44 @@ def test_a_device_that_fails_as_it_is_chosen_while_a_call_begins_leaves_none_ope
     assert sound._open == []
 
 
+def test_a_device_that_takes_its_time_holds_up_no_other_call_and_is_closed_if_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound, opened, is_asked, may_open = (
+        window_sound(),
+        Opened(monkeypatch),
+        threading.Event(),
+        threading.Event(),
+    )
+    make_source = vars(module)["parse_source"]
+
+    def slow() -> Any:
+        is_asked.set()
+        assert may_open.wait(5)
+        return make_source("")()
+
+    monkeypatch.setattr(module, "parse_source", lambda _spec: slow)
+
+    async def main() -> None:
+        opening = asyncio.create_task(open_call(sound))
+        while not is_asked.is_set():  # noqa: ASYNC110 - the loop goes on, which is what is tested
+            await asyncio.sleep(0.001)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert opening.cancelled()
+        may_open.set()
+        [thread] = [one for one in threading.enumerate() if one.name == "device-open"]
+        await asyncio.to_thread(thread.join, 5)
+
+    asyncio.run(main())
+    assert (opened.count, sound._open) == (0, [])
+
+
 def test_a_call_whose_recording_ended_by_itself_can_be_recorded_again(tmp_path: Path) -> None:
     sound = window_sound()
 
     async def main() -> None:
-        session = open_call(sound)
+        session = await open_call(sound)
         first = sound.record("call", tmp_path / "1.wav", longest=0.02)
         with pytest.raises(MediaError, match="recorded already"):
             sound.record("call", tmp_path / "2.wav")

@@ -5,7 +5,8 @@ only. The thread keeps it flowing while the window's own loop is busy, and while
 """
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -37,8 +38,13 @@ from shared.messages import (
 from . import base
 from .quality import QualityMeter
 
-SessionFactory = Callable[[str, base.StateCallback, base.ToneCallback], base.MediaSession]
-"""Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`."""
+SessionFactory = Callable[
+    [str, base.StateCallback, base.ToneCallback], base.MediaSession | Awaitable[base.MediaSession]
+]
+"""Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`.
+
+It is called in the loop that carries the sound of other calls: what takes its time is awaited.
+"""
 
 _SHOWN = {
     "new": MediaState.CONNECTING,
@@ -334,7 +340,8 @@ class _Sound:
 
     async def _do(self, command: MediaCommand) -> str:
         if isinstance(command, MakeOffer | MakeAnswer) and self._session is None:
-            self._session = self._open(self._changed, self.keys.pressed)
+            opening = self._open(self._changed, self.keys.pressed)
+            self._session = await opening if inspect.isawaitable(opening) else opening
         session = self._session
         if session is None:
             raise MediaError(_NO_SOUND)

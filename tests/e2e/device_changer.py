@@ -108,7 +108,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def call(manager: DeviceManager, ear: Ear) -> tuple[WindowSound, Any, WebRtcSession]:
     """Connect a window's sound with a far end that says a tone."""
     sound = WindowSound(ACCOUNT, load_settings(), manager)
-    ours = sound.load()("call", lambda _state: None, lambda _key: None)
+    ours = await sound.load()("call", lambda _state: None, lambda _key: None)
     far = WebRtcSession(ToneSource(440), ear, addresses=("127.0.0.1",))
     await far.apply(await ours.answer(await far.offer()))
     await until(lambda: far.state == ours.state == "connected")
