@@ -37,7 +37,7 @@ def tell(**facts: object) -> None:
 
 
 async def asked() -> dict[str, Any]:
-    """Return the next line of standard input."""
+    """Return the next line of standard input; at its end raise :exc:`SystemExit`."""
     line = await asyncio.to_thread(sys.stdin.readline)
     if not line:
         raise SystemExit(0)
@@ -51,17 +51,22 @@ async def asked() -> dict[str, Any]:
 async def calls(count: str, microphone: str, loudspeaker: str) -> None:
     """Have ``count`` calls with another process; say how late the event loop is, and what it costs."""
     sessions = [_session(microphone, loudspeaker) for _ in range(int(count))]
-    await _connect(sessions)
-    tell(event="connected")
+    try:
+        await _connect(sessions)
+        tell(event="connected")
+        await _say_how_late()
+    finally:  # a process that ends with a device open may hang
+        for session in sessions:
+            await session.close()
+
+
+async def _say_how_late() -> None:
+    """Measure for so many seconds whenever asked to."""
     while True:
-        facts = await asked()
-        if "seconds" not in facts:
-            break
+        seconds = float((await asked())["seconds"])
         used, began = _processor_seconds(), monotonic()
-        lags = await _lags(float(facts["seconds"]))
+        lags = await _lags(seconds)
         tell(lags=lags, processor=(_processor_seconds() - used) / (monotonic() - began))
-    for session in sessions:
-        await session.close()
 
 
 def _session(microphone: str, loudspeaker: str) -> WebRtcSession:
@@ -145,12 +150,11 @@ async def aiortc_calls(count: str) -> None:
     while not all(peer.connectionState == "connected" for peer in peers):  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
     tell(event="connected")
-    while "seconds" in (facts := await asked()):
-        used, began = _processor_seconds(), monotonic()
-        lags = await _lags(float(facts["seconds"]))
-        tell(lags=lags, processor=(_processor_seconds() - used) / (monotonic() - began))
-    for peer in peers:
-        await peer.close()
+    try:
+        await _say_how_late()
+    finally:
+        for peer in peers:
+            await peer.close()
 
 
 # -- mouth to ear ----------------------------------------------------------------------------------------
@@ -172,10 +176,10 @@ async def wire(microphone: str, loudspeaker: str) -> None:
         latency="low",
         callback=copied,
     )
-    stream.start()
-    tell(event="connected")
-    await asked()
-    stream.close()
+    with contextlib.closing(stream):
+        stream.start()
+        tell(event="connected")
+        await asked()
 
 
 async def delays(mouth_speaker: str, mouth: str, ear: str) -> None:
@@ -197,15 +201,16 @@ async def delays(mouth_speaker: str, mouth: str, ear: str) -> None:
         )
     )
     streams[-1].start()
-    while "bursts" in (facts := await asked()):
-        for heard in onsets.values():
-            heard.times.clear()
-        wanted = int(facts["bursts"])
-        while len(onsets[ear].times) < wanted + 1:  # noqa: ASYNC110 - PortAudio wakes nobody
-            await asyncio.sleep(0.05)
-        tell(delays=_pairs(onsets[mouth].times, onsets[ear].times))
-    for stream in streams:
-        stream.close()
+    with contextlib.ExitStack() as opened:
+        for stream in streams:
+            opened.callback(stream.close)
+        while True:
+            wanted = int((await asked())["bursts"])
+            for heard in onsets.values():
+                heard.times.clear()
+            while len(onsets[ear].times) < wanted + 1:  # noqa: ASYNC110 - PortAudio wakes nobody
+                await asyncio.sleep(0.05)
+            tell(delays=_pairs(onsets[mouth].times, onsets[ear].times))
 
 
 def _pairs(said: list[float], heard: list[float]) -> list[float]:
