@@ -18,8 +18,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Node.js may be in there, see .ci/browser.
 PYTEST := PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
 
-# One worker has what needs the processors in time, the other the rest: see tests/conftest.py.
-WORKERS := -n 2
+# What needs the processors in time, what mostly waits, and the rest: see tests/conftest.py.
+WORKERS := -n 3
 
 help: ## list these commands
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18

@@ -1,11 +1,14 @@
 """What holds for all tests: which may run beside which, and a second chance for those of real processes.
 
-``make test`` has two workers (pytest-xdist). One runs the tests of real processes and sound, one after the
-other: they need the processors in time. The other runs those in a browser, which mostly wait, and then the
-pure ones, with the lowest priority.
+``make test`` has three workers (pytest-xdist), for two processors, which would be idle half of the time:
+
+* one runs tests of real processes and sound, one after the other, which need the processors in time;
+* one runs such tests that mostly wait, those in a browser among them: they may be late;
+* one runs the pure tests, and the benchmark in a small way, with a low priority.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -21,7 +24,18 @@ from shared.log import log
 _HERE = Path(__file__).parent
 #: Tests of real processes, sockets and sound: what a busy machine can starve.
 _REAL = (_HERE / "e2e", _HERE / "chaos")
-_BROWSER = ("test_browser", "test_jssip")
+#: Of these, those that may be late: they look at what happens, not at when, nor at how well something sounds.
+_PATIENT = (
+    *("test_bad_input", "test_browser", "test_call_control", "test_calls_told", "test_control"),
+    *("test_examples", "test_faults", "test_jssip", "test_kamailio", "test_line", "test_own_phone_by_rest"),
+    *("test_provision", "test_qt", "test_queues", "test_recovery", "test_rest", "test_services"),
+    *("test_sip_trace", "test_stopped", "test_strangers", "test_trouble", "test_web_phone"),
+)
+#: Of these, those that take what is left of the processors: whether all is measured, not how fast it is.
+_MODEST = ("test_bench", "test_wheel")
+_AUTOGROUP = Path("/proc/self/autogroup")
+#: A nice value: a tenth of what others have, where they want all.
+_BEHIND = 10
 
 
 def pytest_configure() -> None:
@@ -40,15 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Divide the tests between the two workers."""
+    """Divide the tests among the workers."""
     from xdist.scheduler import LoadScopeScheduling
 
-    def half_of(nodeid: str) -> str:
-        path = config.rootpath / nodeid.partition("::")[0]
-        return "in time" if _is_real(path) and not path.name.startswith(_BROWSER) else "beside"
-
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = half_of
+    scheduler._split_scope = lambda nodeid: _worker_of(config.rootpath / nodeid.partition("::")[0])
     return scheduler
 
 
@@ -64,9 +74,27 @@ def _log_as_before() -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Make way for the other worker."""
-    if "PYTEST_XDIST_WORKER" in os.environ and not _is_real(item.path):
-        os.setpriority(os.PRIO_PROCESS, 0, 19)
+    """Make way for the other workers."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _worker_of(item.path) == "behind":
+        _step_back()
+
+
+def _step_back() -> None:
+    """Take what others leave of the processors, for good, and so do our children."""
+    if os.getpriority(os.PRIO_PROCESS, 0) >= _BEHIND:
+        return
+    os.setpriority(os.PRIO_PROCESS, 0, _BEHIND)
+    # Linux may weigh sessions first, and processes only within one: see "autogroup" in sched(7).
+    with contextlib.suppress(OSError):
+        if _AUTOGROUP.exists():
+            os.setsid()
+            _AUTOGROUP.write_text(str(_BEHIND))
+
+
+def _worker_of(path: Path) -> str:
+    if not _is_real(path) or path.name.startswith(_MODEST):
+        return "behind"
+    return "waiting" if path.name.startswith(_PATIENT) else "in time"
 
 
 def _is_real(path: Path) -> bool:
