@@ -206,6 +206,20 @@ def test_what_a_host_says_of_a_calls_connection_is_shown_until_the_call_is_over(
     assert rig.call().media is MediaState.NONE
 
 
+def test_a_window_that_still_has_the_sound_of_a_call_that_nobody_knows_is_told_to_end_it() -> None:
+    rig = Rig()
+    call_id = answered(rig)
+    rig.commands.clear()
+    for known in (call_id, "forgotten"):
+        rig.core.media_changed(
+            MediaChanged(epoch=EPOCH, call_id=known, state=MediaState.CONNECTED, instance="kiosk"), rig.now
+        )
+    rig.run()
+    [(host, command)] = rig.commands
+    assert isinstance(command, CloseMedia)
+    assert (host, command.call_id) == ("kiosk", "forgotten")
+
+
 def test_how_well_a_call_is_heard_is_shown_and_stays_when_it_is_over() -> None:
     rig = Rig()
     call_id = answered(rig)

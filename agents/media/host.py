@@ -217,7 +217,9 @@ class MediaHost:
 
     def _report(self, call_id: str, state: base.MediaState) -> None:
         if self._client is not None:
-            self._client.send(MediaChanged(epoch=self._epoch, call_id=call_id, state=_SHOWN[state]))
+            self._client.send(
+                MediaChanged(epoch=self._epoch, call_id=call_id, state=_SHOWN[state], instance=self._instance)
+            )
 
     def _tell_keys(self, call_id: str, keys: "_Keys") -> None:
         if self._client is not None and keys.count:

@@ -67,11 +67,12 @@ class MediaDone(Wire, tag="media_done", frozen=True, kw_only=True, omit_defaults
 
 
 class MediaChanged(Wire, tag="media_changed", frozen=True, kw_only=True):
-    """The connectivity of a call's sound changed."""
+    """The connectivity of a call's sound, which ``instance`` has, changed; told to each new leader, too."""
 
     epoch: int
     call_id: str
     state: MediaState
+    instance: str = ""
 
 
 class QualityChanged(Wire, tag="quality_changed", frozen=True, kw_only=True):
