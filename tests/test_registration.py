@@ -270,6 +270,7 @@ def test_a_lost_connection_means_not_registered_and_the_next_one_registers_again
         ("<sip:other@x>;expires=9, {mine};expires=47", None, 47.0),
         ('<sip:other@x>;+sip.instance="<urn:uuid:the-instance>";expires=33', None, 33.0),
         ("<sip:other@x>;expires=9", "50", 50.0),
+        ('<sip:other@x>;+sip.instance="<urn:uuid:the-instance-2>";expires=9', "50", 50.0),
         ("{mine}", "50", 50.0),
         ("{mine};expires=nonsense", None, 60.0),
         ("*", None, 60.0),

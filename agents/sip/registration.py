@@ -266,7 +266,8 @@ class Registration:
             return None
         rows = [] if contacts == "*" else contacts
         same = (row for row in rows if row.uri.same_as(mine))
-        kin = (row for row in rows if self._instance_id in (row.param("+sip.instance") or ""))
+        name = f"<urn:uuid:{self._instance_id}>".lower()
+        kin = (row for row in rows if (row.param("+sip.instance") or "").lower() == name)
         return next(same, None) or next(kin, None)
 
     def _lifetime(self, response: Response, row: NameAddr | None) -> int:
