@@ -564,6 +564,14 @@ def test_a_torn_or_huge_frame_is_dropped_and_told_without_quoting_it(frame: str)
     assert phone.core.registration_state == "registered"
 
 
+def test_a_request_that_is_too_long_is_answered_513() -> None:
+    _, phone, _ = registered_phone()
+
+    phone.core.receive(read_frame("inbound-invite") + "x" * MAX_FRAME_CHARS, 1000.0)
+
+    assert [one.status for one in phone.core.effects() if isinstance(one, Send)] == [513]
+
+
 def test_an_answer_that_cannot_be_used_ends_the_call_instead_of_hanging_it() -> None:
     pair, phone, service = registered_phone()
     call, other = outgoing_call(pair, phone, service, answer=False)

@@ -9,7 +9,7 @@ import re
 from shared.errors import SipError
 
 from .address import Uri
-from .message import Headers, Request, Response
+from .message import MAX_FRAME_CHARS, Headers, Request, Response
 from .statuses import REASONS
 
 _VERSION = re.compile(r"SIP\s*/\s*([0-9.]{1,9})\s*$", re.IGNORECASE)
@@ -46,6 +46,8 @@ def refuse(frame: str, error: SipError) -> Response | None:
     known = _readable(rest)
     if "Via" not in known or "CSeq" not in known:
         return None
+    if len(frame) > MAX_FRAME_CHARS:
+        return Response(513, REASONS[513], known)
     version = _VERSION.search(first[-_LONGEST_VERSION:])
     if version is not None and version[1] != "2.0":
         return Response(505, REASONS[505], known)
