@@ -151,9 +151,7 @@ def authorize(
     ``nc`` counts the requests answered with this nonce, this one included. To a challenge that names neither
     algorithm nor qop, the answer is RingCentral's: five parameters, and the algorithm in quotes.
     """
-    qop = None
-    if challenge.qop:
-        qop = "auth" if "auth" in challenge.qop else "auth-int"
+    qop = None if not challenge.qop else "auth" if "auth" in challenge.qop else "auth-int"
     count = f"{nc:08x}"
     response = digest_response(
         challenge.algorithm,
@@ -169,15 +167,12 @@ def authorize(
     )
     named = f"username={quote(credentials.username)}, realm={quote(challenge.realm)}"
     named += f", nonce={quote(challenge.nonce)}, uri={quote(uri)}, response={quote(response)}"
+    opaque = f", opaque={quote(challenge.opaque)}" if challenge.opaque is not None else ""
     if challenge.algorithm is None and qop is None:
-        opaque = f", opaque={quote(challenge.opaque)}" if challenge.opaque is not None else ""
         return f'Digest algorithm="MD5", {named}{opaque}'
-    text = f"Digest {named}, algorithm={challenge.algorithm or 'MD5'}"
-    if challenge.opaque is not None:
-        text += f", opaque={quote(challenge.opaque)}"
-    if qop is not None or _is_session(challenge.algorithm):
-        text += f", cnonce={quote(cnonce)}"
-    return text if qop is None else f"{text}, qop={qop}, nc={count}"
+    used = f", cnonce={quote(cnonce)}" if qop is not None or _is_session(challenge.algorithm) else ""
+    used += f", qop={qop}, nc={count}" if qop is not None else ""
+    return f"Digest {named}, algorithm={challenge.algorithm or 'MD5'}{opaque}{used}"
 
 
 def parse_authorization(value: str) -> Authorization:

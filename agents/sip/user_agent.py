@@ -87,12 +87,7 @@ class UserAgent:
         user_agent: str = "sharedline",
         jitter: Callable[[float], float] = lambda longest: longest,
     ) -> None:
-        try:
-            Uri.parse(f"sip:{account.username}@{account.domain}")
-        except SipError as exc:
-            raise AccountError(f"username or domain of the account cannot be used: {exc.reason}") from exc
-        self._account, self._new_id = account, new_id
-        self._aor = f"sip:{account.username}@{account.domain}"
+        self._account, self._new_id, self._aor = account, new_id, _aor(account)
         host = f"{new_id()}.invalid"  # a browser cannot know its address either (RFC 7118 §5)
         endpoint = Endpoint(host, f"<sip:{new_id()}@{host};transport=wss>", user_agent)
         self._endpoint = endpoint
@@ -384,3 +379,13 @@ class UserAgent:
             told = self._agent.received(request, now)
             if told is not None:
                 self._effects.append(told)
+
+
+def _aor(account: Account) -> str:
+    """Return the address of record; raise :exc:`AccountError` if it cannot be written."""
+    aor = f"sip:{account.username}@{account.domain}"
+    try:
+        Uri.parse(aor)
+    except SipError as exc:
+        raise AccountError(f"username or domain of the account cannot be used: {exc.reason}") from exc
+    return aor
