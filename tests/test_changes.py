@@ -7,7 +7,7 @@ from agents.sip.message import Request as SipRequest
 from agents.sip.message import parse
 from agents.sip.sdp import Sdp
 from agents.sip.transaction import Send
-from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, ReInvite
+from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, Problem, ReInvite
 
 from .fakes import DESK, FAR_ANSWER, FAR_HELD, FAR_OFFER, HOST_OFFER, KIOSK, Rig
 from .test_actions import answered_call, refused
@@ -132,4 +132,35 @@ def test_a_far_end_that_changes_a_call_while_it_moves_does_not_stop_the_move() -
     live(rig, 5)
 
     assert rig.call().media_host == DESK.instance
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_change_that_is_withdrawn_when_its_sound_is_ready_is_followed_by_one_of_ours(is_cut: bool) -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.host_answers = False
+    change = FAR_OFFER.replace("ufrag:far", "ufrag:new").replace("1 1 IN", "1 2 IN")
+    rig.far.reinvite(rig.far.live()[0].session_id, change, rig.now)
+    (invite,) = (effect.message for effect in rig.far.effects() if isinstance(effect, Send))
+    assert isinstance(invite, SipRequest)
+    rig.core.received(invite.encode(), rig.now)
+    rig.run()
+    if is_cut:
+        rig.core.disconnected(Problem.UNREACHABLE, "cut", rig.now)
+        rig.far.disconnected(rig.now)
+    else:
+        cancel = invite.headers.copy()
+        cancel.set("CSeq", f"{invite.cseq.number} CANCEL")
+        rig.core.received(SipRequest("CANCEL", invite.uri, cancel).encode(), rig.now)
+        rig.run()
+    rig.host_answers = True
+    rig.kinds()
+    rig.answer_media()  # for that the host let go of the connection that there was
+
+    if is_cut:
+        rig.core.connected(rig.now)
+        rig.run()
+
+    assert rig.kinds() == ["MakeOffer", "ApplyAnswer"]
     assert isinstance(rig.do(Hold(call_id=call_id)), Done)

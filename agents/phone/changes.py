@@ -212,7 +212,7 @@ class Changes:
     ) -> None:
         if record.view.state.is_final:
             return
-        has_moved = False
+        is_agreed = False
         with contextlib.suppress(ActionRefused):  # withdrawn meanwhile, or the connection was lost
             if done.error:
                 record.remote_sdp = before
@@ -220,17 +220,22 @@ class Changes:
             else:
                 answer = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp)).encode()
                 self._agree(event, record, answer, now)
-                has_moved = host == record.view.media_host
-        if record.is_orphan and has_moved:
-            record.is_orphan = False  # the far end has its new sound without being asked
+                is_agreed = True
+        if is_agreed and host == record.view.media_host:
+            record.is_orphan = False  # the far end has a new host's sound without being asked
         elif record.is_orphan:
             self.replace(record, now)  # what we had to say was refused while the far end's turn lasted
+        elif not done.error:
+            # For this the host has let go of the connection that there was, so the call needs another one.
+            record.remote_sdp = ""
+            if self._term.is_registered:  # if not, it is done as soon as we are
+                self.replace(record, now)
 
     def _agree(self, event: ReinviteReceived, record: CallRecord, answer: str, now: float) -> None:
         """Accept what the far end wants."""
+        self._term.user_agent.accept_reinvite(event.session_id, answer, now)
         record.local_sdp = answer
         self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
-        self._term.user_agent.accept_reinvite(event.session_id, answer, now)
 
     def _silence(self, record: CallRecord, now: float) -> None:
         """Tell a new host first of a microphone that is not to be heard."""
