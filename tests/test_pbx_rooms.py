@@ -100,6 +100,14 @@ def test_a_supervisor_who_listens_does_not_keep_a_held_customer_from_the_music()
     assert customer.hears == (music(),)
 
 
+def test_whoever_acts_on_a_key_may_end_the_conversation() -> None:
+    caller, menu, listener = people("caller", "menu", "listener")
+    room = room_of(caller, menu, listener)
+    menu.press = lambda key, by: room.clear()
+    room.pressed(caller, "1")
+    assert caller.hears == menu.hears == ()
+
+
 def test_keys_reach_those_who_hear_whoever_presses_them() -> None:
     agent, customer, boss = people("agent", "customer", "boss")
     room = room_of(agent, customer)

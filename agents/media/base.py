@@ -104,7 +104,7 @@ class MediaSession(Protocol):
         """Send keys (``0-9*#A-D``; ``,`` pauses 2 s) by RFC 4733; returns when the last one is out.
 
         Raises :exc:`shared.errors.MediaError` if the far end takes none, for another character, or if the
-        connection ends before all are out.
+        connection ends before the last one is begun.
         """
 
     @property

@@ -59,6 +59,11 @@ class DtmfSender:
         """Whether a key or its gap is still to be sent."""
         return bool(self._steps)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is a key of which no packet has gone."""
+        return any(step is not None and step.first for step in self._steps)
+
     def enqueue(self, tones: str, rate_hz: int) -> None:
         """Add keys to send; ``rate_hz`` is the clock of the telephone-event payload that was agreed."""
         for tone in check_tones(tones):

@@ -195,6 +195,8 @@ class WebRtcSession:
         send.dtmf.enqueue(tones, send.event_rate_hz)
         while send.dtmf.is_sending:
             if self._send is not send or self._state != "connected":
+                if not send.dtmf.is_waiting:
+                    return  # a far end may act on a key as soon as it hears it, and hang up
                 raise MediaError(
                     "not all keys were sent: the call's sound has ended or is on another connection"
                 )

@@ -310,6 +310,18 @@ def test_keys_that_did_not_all_go_out_are_not_reported_as_sent(ends: str) -> Non
     asyncio.run(main())
 
 
+def test_a_far_end_that_hangs_up_while_it_hears_the_last_key_has_got_them_all() -> None:
+    async def main() -> None:
+        async with pair() as both:
+            await both.connect()
+            sending = asyncio.create_task(both.one.dtmf("12"))
+            await until(lambda: both.tones[1] == ["1", "2"])
+            await both.other.close()
+            await sending
+
+    asyncio.run(main())
+
+
 def test_keys_are_refused_where_they_cannot_go() -> None:
     async def main() -> None:
         async with pair() as both:

@@ -91,9 +91,10 @@ class Room:
     def pressed(self, by: Party, key: str) -> None:
         """Pass a key on to all who hear ``by``."""
         seat = self._seats.get(by)
-        for party in self._seats if seat is not None else ():
-            if party is not by and seat is not None and seat.is_heard_by(party):
-                party.press(key, by)
+        if seat is None:
+            return
+        for party in [other for other in self._seats if other is not by and seat.is_heard_by(other)]:
+            party.press(key, by)  # who may let somebody go, or in
 
     def speakers(self) -> Iterator[Voice]:
         """Return whom a recording has: all who talk and do not hold."""
