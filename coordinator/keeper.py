@@ -113,6 +113,14 @@ class Keeper:
         """Take from the window that the leader of ``epoch`` is gone, and nobody spoke up. From any thread."""
         self._thread.post(self._look_soon, epoch)
 
+    def leader_leaving(self, epoch: int) -> None:
+        """Take from the window that the leader of ``epoch`` is about to let go. From any thread."""
+        self._thread.post(self._leader_leaving, epoch)
+
+    def _leader_leaving(self, epoch: int) -> None:
+        self._election.leaving(epoch, boottime())
+        self._step()
+
     def _standing_changed(self, rank: int | None, epoch: int) -> None:
         if self._is_closing:
             return

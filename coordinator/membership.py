@@ -62,7 +62,7 @@ class Membership:
             endpoints=lease.endpoints,
             lost=self._leader_lost,
         )
-        self._standing = Standing(window.instance, self._standing_changed)
+        self._standing = Standing(window.instance, self._standing_changed, self._leader_leaving)
         self.phone = Phone(self._agent, sound)
         candidacy = Candidacy(
             group=group,
@@ -101,6 +101,9 @@ class Membership:
 
     def _leader_lost(self, epoch: int) -> None:
         self._keeper.leader_lost(epoch)
+
+    def _leader_leaving(self, epoch: int) -> None:
+        self._keeper.leader_leaving(epoch)
 
     def _follow(self, holder: Holder) -> None:
         self._loop.call_soon_threadsafe(self._agent.follow, holder)

@@ -1,6 +1,7 @@
 """Tell the keeper where its window stands in the line of succession, when there is time for it.
 
-The heir is told soon, as it may be needed; the others when a new leader's first state is everywhere.
+The heir is told soon, as it may be needed; the others when a new leader's first state is everywhere. That the
+leader is about to leave is told at once.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ _HEAD_START = 0.006
 class Standing:
     """Calls ``tell(rank, epoch)``: how many others would lead before ``instance`` after this epoch's leader.
 
-    Must be made inside the window's running loop.
+    And ``leaving(epoch)`` when that is about to let go. Must be made inside the window's running loop.
     """
 
-    def __init__(self, instance: str, tell: Callable[[int | None, int], None]) -> None:
-        self._instance, self._tell = instance, tell
+    def __init__(
+        self, instance: str, tell: Callable[[int | None, int], None], leaving: Callable[[int], None]
+    ) -> None:
+        self._instance, self._tell, self._leaving = instance, tell, leaving
         self._loop = asyncio.get_running_loop()
         self._shown: Snapshot | None = None
         self._seen: tuple[tuple[Window, ...], int] = ((), 0)
@@ -31,6 +34,8 @@ class Standing:
         """Take the state that the window shows now."""
         self._shown = snapshot
         seen = snapshot.windows, snapshot.version.epoch
+        if seen != self._seen and snapshot.is_leader_leaving:
+            self._leaving(snapshot.version.epoch)
         if seen != self._seen and self._timer is None:
             delay = _HEAD_START if snapshot.heir() == self._instance else calm(snapshot)
             self._timer = self._loop.call_later(delay, self._look)

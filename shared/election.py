@@ -109,6 +109,8 @@ class Election:
         self.patience = 0.0  # seconds that others have to take over before us
         self._candidate, self._lease_time, self._look_every = candidate, lease_time, look_every
         self._deadline: float | None = now
+        self._leaving = 0  # the epoch whose holder is about to let go
+        self._is_deposed = False  # and has not heard of whoever came after us
         self._leaderless_since: float | None = None
         self._has_told = False
         self._effects: list[Effect] = [Look()]
@@ -118,7 +120,9 @@ class Election:
         self._saw(epoch)
         if self.is_leader:
             self._step_down()
-        is_news, self.holder = self.holder is not None, None
+        # Whoever led before, and slept, knows less of the term in between than all others: they go first.
+        is_news = self.holder is not None or self._is_deposed
+        self.holder, self._is_deposed = None, False
         if is_news and self.patience > 0.0:
             self._deadline = now + self.patience
         else:
@@ -134,7 +138,7 @@ class Election:
             return
         is_news = self.holder is None or self.holder.epoch != holder.epoch
         self._saw(holder.epoch)
-        self.holder = holder
+        self.holder, self._is_deposed = holder, False
         if is_news:
             self._effects.append(Follow(holder))
         takeover_at = holder.deadline + self.patience
@@ -144,7 +148,8 @@ class Election:
         self._leaderless_since, self._has_told = None, False
         # Those who go first are followed as soon as they lead, so they are looked for while we wait.
         looks_again_at = min(now + _LOOK_AROUND, takeover_at)
-        self._deadline = holder.deadline if holder.deadline > now else looks_again_at
+        is_over_soon = holder.deadline <= now or holder.epoch == self._leaving
+        self._deadline = looks_again_at if is_over_soon else holder.deadline
 
     def died(self, epoch: int, now: float, *, is_late: bool = False) -> None:
         """Record that the lock of ``epoch`` opened: its holder died or let go.
@@ -158,6 +163,14 @@ class Election:
             self._deadline = now
         else:
             self.vacant(epoch, now)
+
+    def leaving(self, epoch: int, now: float) -> None:
+        """Record that the holder of ``epoch`` is about to let go: look around until it has.
+
+        The heir is told when that happens; should it sleep, another one takes over.
+        """
+        if epoch == self.epoch and self._candidate and not self.is_leader:
+            self._leaving, self._deadline = epoch, now
 
     def granted(self, epoch: int, now: float) -> None:
         """Record that the lease of ``epoch`` is ours."""
@@ -219,5 +232,5 @@ class Election:
             self._effects.append(TellLeaderless())
 
     def _step_down(self) -> None:
-        self.is_leader = False
+        self.is_leader, self._is_deposed = False, True
         self._effects.append(StepDown(self.epoch))

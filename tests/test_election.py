@@ -177,6 +177,47 @@ def test_whoever_lets_others_take_over_first_follows_them_as_soon_as_they_lead()
     assert election.effects() == [Follow(successor)]
 
 
+def test_a_holder_that_is_about_to_leave_is_looked_for_until_it_has_let_go() -> None:
+    election = follower(4)
+    election.patience = 0.04
+    election.leaving(4, 100.1)
+    for now in (100.1, 100.12):
+        assert election.next_deadline() == pytest.approx(now)
+        election.tick(now)
+        assert election.effects() == [Look()]
+        election.held(holder(4), now)
+        assert election.effects() == []
+    election.vacant(4, 100.14)
+    assert election.effects() == []  # the heir first
+    election.vacant(4, 100.18)
+    assert election.effects() == [TryLease(5)]
+
+
+@pytest.mark.parametrize(
+    "election",
+    [follower(4, candidate=False), follower(5), leader(4)],
+    ids=["may not", "knows better", "leads"],
+)
+def test_who_may_not_lead_or_knows_better_does_not_look_for_a_holder_that_leaves(election: Election) -> None:
+    before = election.next_deadline()
+    election.leaving(4, 100.1)
+    assert election.next_deadline() == before
+
+
+def test_a_leader_that_slept_lets_those_go_first_who_heard_of_the_term_in_between() -> None:
+    election = leader(4)
+    election.patience = 0.2
+    election.lost()
+    election.effects()
+    election.vacant(5, 103.0)
+    assert election.effects() == []
+    election.held(holder(6, deadline=103.6), 103.1)
+    assert election.effects() == [Follow(holder(6, deadline=103.6))]
+    election.patience = 0.0
+    election.died(6, 103.2)
+    assert election.effects() == [TryLease(7)]
+
+
 def test_the_death_of_an_earlier_holder_is_old_news() -> None:
     election = follower(4)
     election.died(3, 100.1)

@@ -20,7 +20,7 @@ def story(instance: str, tell: Callable[[Standing], None], expected: list[tuple[
             if len(told) == len(expected):
                 all_told.set()
 
-        standing = Standing(instance, take)
+        standing = Standing(instance, take, lambda _epoch: None)
         tell(standing)
         assert told == []  # not before the state had time to be everywhere
         async with asyncio.timeout(5):
@@ -41,3 +41,17 @@ def test_a_window_is_told_its_rank_once_with_the_newest_state() -> None:
 
 def test_a_leader_has_no_rank() -> None:
     story("leader", lambda it: it.shown(snapshot(3, 1, leader="leader", windows=(LEADER, DESK))), [(None, 3)])
+
+
+def test_that_the_leader_is_about_to_leave_is_told_at_once_and_once() -> None:
+    async def main() -> None:
+        leaving: list[int] = []
+        standing = Standing("desk", lambda _rank, _epoch: None, leaving.append)
+        standing.shown(snapshot(3, 1, leader="leader", windows=(LEADER, DESK)))
+        assert leaving == []
+        for sequence in (2, 3):
+            standing.shown(snapshot(3, sequence, leader="leader", windows=(DESK,)))
+        standing.close()
+        assert leaving == [3]
+
+    asyncio.run(main())

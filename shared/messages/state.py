@@ -244,6 +244,11 @@ class Snapshot(Wire, tag="snapshot", frozen=True, kw_only=True, omit_defaults=Tr
     calls: tuple[Call, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
+    @property
+    def is_leader_leaving(self) -> bool:
+        """Whether the leader's own window has left: then its term is about to end."""
+        return all(window.instance != self.leader for window in self.windows)
+
     def heir(self) -> str:
         """Return the instance that should lead next: of the others that may, the one that joined first."""
         return next(self._successors(), "")

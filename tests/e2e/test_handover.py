@@ -100,6 +100,29 @@ def test_a_call_goes_on_without_a_gap_when_the_leader(number: signal.Signals) ->
     asyncio.run(main())
 
 
+def test_a_leader_that_leaves_while_its_heir_sleeps_leaves_its_calls_to_the_next_in_line() -> None:
+    async def main() -> None:
+        async with stage() as it:
+            leader, talker = await call_at_a_dummy(it)
+            [heir] = [window for window in it.windows.values() if window not in (leader, talker)]
+            epoch, told = it.holder().epoch, reinvites(it)
+            heir.kill(signal.SIGSTOP)
+            leader.kill(signal.SIGTERM)
+            del it.windows[leader.name]
+            await talker.wait_for(epoch_is(epoch + 1))
+            await it.until(partial(has_more_reinvites, it, told))
+            heir.kill(signal.SIGCONT)
+            await heir.wait_for(epoch_is(epoch + 1))
+            assert not any(line["event"] == "call_ended" for line in talker.lines)
+            assert (await talker.do("hangup"))["event"] == "done"
+            await it.until(lambda: it.ledger("CALL_ENDED"))
+            assert it.ledger("UNREGISTER") == []
+            for window in it.windows.values():
+                assert_polite(window)
+
+    asyncio.run(main())
+
+
 def test_a_call_outlives_two_leaders_killed_one_after_the_other() -> None:
     async def main() -> None:
         async with stage() as it:
