@@ -33,7 +33,8 @@ test: portaudio kamailio qt browser $(VENV)/.installed-dev ## set up, then run a
 # SCALE: times what `make test` does with real processes; SEEDS: simulated groups. Hours, not minutes.
 chaos: portaudio $(VENV)/.installed-dev ## kill, stop and starve processes for a long time, and judge it all
 	@CHAOS_SCALE=$(or $(SCALE),25) SIMULATION_SEEDS=$(or $(SEEDS),200000) STATEFUL_SCALE=$(or $(SCALE),25) \
-	    $(BIN)/python -m pytest -s --timeout 36000 tests/chaos tests/stateful tests/test_simulation.py $(ARGS)
+	    CHAOS_RECORD=docs/reliability.md \
+	    $(BIN)/python -m pytest -s -p tests.chaos.record --timeout 36000 tests/chaos tests/stateful tests/test_simulation.py $(ARGS)
 
 check: $(VENV)/.installed-dev ## linters, formatting, types and the direction of imports
 	$(BIN)/ruff check

@@ -33,6 +33,8 @@ from shared.messages import RegistrationState
 from shared.phone import Phone
 from shared.trace import SUFFIX, Line
 
+from .record import say
+
 GROUP = "front"
 PATIENCE = 20.0
 
@@ -139,11 +141,21 @@ class Arena:
         command = [sys.executable, "-m", "coordinator", "verify", str(self.root)]
         verify = subprocess.run(command, capture_output=True, text=True, check=False)
         sys.stdout.write(f"\n{verify.stdout}")
+        say(_summary(verify.stdout))
         if verify.returncode and (keep := os.environ.get("CHAOS_KEEP")):
             shutil.copytree(self.root, keep, dirs_exist_ok=True, ignore=_no_sockets)
         assert verify.returncode == 0, verify.stdout + verify.stderr
         kept = {line.partition(" ")[0] for line in verify.stdout.splitlines() if " passed: " in line}
         assert kept >= set(promises), verify.stdout
+
+
+def _summary(verdicts: str) -> str:
+    """Return what shows how much was done, of all that the checker counted: from P1, P2 and P4."""
+    texts = dict(line.split(" passed: ", 1) for line in verdicts.splitlines() if " passed: " in line)
+    epochs, actions = texts.get("P1", "").partition(",")[0], texts.get("P2", "").partition(";")[0]
+    away = texts.get("P4", "").partition("never more than one binding, ")[2]
+    broken = [line for line in verdicts.splitlines() if " VIOLATED: " in line]
+    return "; ".join(filter(None, [epochs, actions, away, *broken]))
 
 
 def _no_sockets(directory: str, names: list[str]) -> list[str]:

@@ -5,7 +5,6 @@ they log all that they can.
 """
 
 import asyncio
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from shared.clock import boottime
 
 from . import times
 from .arena import GROUP, Arena, arena
+from .record import say
 
 #: Seconds.
 _LONGEST_GAP = 0.25
@@ -48,9 +48,9 @@ def test_a_rolling_restart_misses_no_call_and_leaves_no_window_without_a_leader(
             await it.until(lambda: made <= {call.view.session_id for call in rung.values()})
             gap = max(after - before for before, after in pairwise(heard))
             undelivered = it.ledger("UNDELIVERED", method="INVITE")
-            sys.stdout.write(
+            say(
                 f"{times(50)} restarts of the leader, {len(made)} calls, all seen, {len(rung) - len(made)} "
-                f"of them once more; the longest silence was {gap * 1000:.0f} ms\n"
+                f"of them once more; the longest silence was {gap * 1000:.0f} ms"
             )
             assert len(made) >= 3
             assert undelivered == []

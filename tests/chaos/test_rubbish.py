@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from shared.messages import (
 
 from . import times
 from .arena import GROUP, Arena, arena
+from .record import say
 
 _FRAMES = 10_000
 
@@ -52,9 +52,9 @@ def test_ten_thousand_frames_of_rubbish_stop_nobody_and_are_told_in_few_lines() 
             took.sort()
             p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
             lines = leader.errors.count("\n")
-            sys.stdout.write(
+            say(
                 f"{times(1) * _FRAMES} frames by {peers} peers in {seconds:.1f} s: {len(took)} actions "
-                f"answered meanwhile, p50 {p50 * 1000:.2f} ms, p99 {p99 * 1000:.2f} ms; {lines} log lines\n"
+                f"answered meanwhile, p50 {p50 * 1000:.2f} ms, p99 {p99 * 1000:.2f} ms; {lines} log lines"
             )
             assert leader.is_running
             assert (it.epoch, it.leader) == (epoch, leader.pid)
@@ -171,9 +171,9 @@ def test_a_window_that_does_not_read_neither_grows_the_leader_nor_slows_the_othe
             during = await pace(it, 5.0)
             grown = memory_kb(it.leader) - size
             it.go_on(deaf)
-            sys.stdout.write(
+            say(
                 f"a window that slept for 5 s: the leader grew by {grown} kB, others waited "
-                f"{before * 1000:.2f} ms before and {during * 1000:.2f} ms meanwhile (p99)\n"
+                f"{before * 1000:.2f} ms before and {during * 1000:.2f} ms meanwhile (p99)"
             )
             assert grown < 20_000
             assert during < max(3 * before, 0.05)

@@ -18,6 +18,7 @@ from shared.messages import Dial
 
 from . import times
 from .arena import GROUP, Arena, arena
+from .record import say
 
 #: The binding is refreshed at half its time or later: some of these sleeps are longer than all of it.
 _EXPIRY = "expiry = 3.0\n"
@@ -92,7 +93,7 @@ def test_a_child_that_keeps_the_descriptors_of_a_dead_leader_costs_its_successor
                 it.kill(forker.pid)
                 await it.until(lambda: it.is_well and it.phone.version.epoch > epoch)
                 took = boottime() - killed_at
-                sys.stdout.write(f"with descriptors kept by a child: {took * 1000:.0f} ms\n")
+                say(f"with descriptors kept by a child: {took * 1000:.0f} ms")
                 assert took < 2.0
                 await it.peace()
                 it.check("P1", "P3", "P4")
