@@ -4,7 +4,9 @@
 
 * one runs tests of real processes and sound, one after the other, which need the processors in time;
 * one runs such tests that mostly wait, those in a browser among them: they may be late;
-* one runs the pure tests, and the benchmark in a small way, with a low priority.
+* one runs the pure tests, and the benchmark in a small way.
+
+The latter two have a lower priority.
 """
 
 import atexit
@@ -34,8 +36,8 @@ _PATIENT = (
 #: Of these, those that take what is left of the processors: whether all is measured, not how fast it is.
 _MODEST = ("test_bench", "test_wheel")
 _AUTOGROUP = Path("/proc/self/autogroup")
-#: A nice value: a third of what others have, where they want all. A busy machine hardly served lower ones.
-_BEHIND = 5
+#: A nice value: a third of what that worker has, where all want all. A busy machine hardly served lower ones.
+_NICE = 5
 
 
 def pytest_configure() -> None:
@@ -74,21 +76,21 @@ def _log_as_before() -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Make way for the other workers."""
-    if "PYTEST_XDIST_WORKER" in os.environ and _worker_of(item.path) == "behind":
+    """Make way for the worker whose tests need the processors in time."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _worker_of(item.path) != "in time":
         _step_back()
 
 
 def _step_back() -> None:
     """Take what others leave of the processors, for good, and so do our children."""
-    if os.getpriority(os.PRIO_PROCESS, 0) >= _BEHIND:
+    if os.getpriority(os.PRIO_PROCESS, 0) >= _NICE:
         return
-    os.setpriority(os.PRIO_PROCESS, 0, _BEHIND)
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     # Linux may weigh sessions first, and processes only within one: see "autogroup" in sched(7).
     with contextlib.suppress(OSError):
         if _AUTOGROUP.exists():
             os.setsid()
-            _AUTOGROUP.write_text(str(_BEHIND))
+            _AUTOGROUP.write_text(str(_NICE))
 
 
 def _worker_of(path: Path) -> str:
