@@ -4,7 +4,7 @@
 
 * one runs tests of real processes and sound, one after the other, which need the processors in time;
 * one runs such tests that mostly wait, those in a browser among them: they may be late;
-* one runs the pure tests, and the benchmark in a small way.
+* one runs the pure tests.
 
 The latter two have a lower priority.
 """
@@ -33,8 +33,9 @@ _PATIENT = (
     *("test_provision", "test_qt", "test_queues", "test_recovery", "test_rest", "test_services"),
     *("test_sip_trace", "test_stopped", "test_strangers", "test_trouble", "test_web_phone"),
 )
-#: Of these, those that take what is left of the processors: whether all is measured, not how fast it is.
-_MODEST = ("test_bench", "test_wheel")
+#: Of these, what takes what is left of the processors. The benchmark cannot: its processes are of sessions
+#: of their own.
+_MODEST = ("test_wheel",)
 _AUTOGROUP = Path("/proc/self/autogroup")
 #: A nice value: a third of what that worker has, where all want all. A busy machine hardly served lower ones.
 _NICE = 5
