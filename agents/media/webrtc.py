@@ -98,6 +98,8 @@ class WebRtcSession:
         self._playout: Playout | None = None
         self._clock: asyncio.Task[None] | None = None
         self._ended = False
+        self._is_released = False
+        self._closing: asyncio.Task[None] | None = None
         self._far_end_holds = False
         self._local_sdp: str | None = None
         self._offer_like: sdp.RemoteAudio | None = None  # what our newest offer continues
@@ -204,11 +206,17 @@ class WebRtcSession:
             await self._tones_sent.wait()
 
     async def close(self) -> None:
-        """Stop, say goodbye and free everything."""
-        if self._ended:
-            return
-        self._set_state("closed")
-        self._ended = True
+        """Stop, say goodbye and free everything; whoever gives up waiting for that does not stop it."""
+        if self._closing is None:
+            self._set_state("closed")
+            self._ended = True
+            self._closing = asyncio.create_task(self._close(), name="sound-closing")
+        try:
+            await asyncio.shield(self._closing)
+        finally:
+            self._release()  # a microphone stays open in no case
+
+    async def _close(self) -> None:
         try:
             await self._stop_clock()
             link, offered, self._link, self._offered = self._link, self._offered, None, None
@@ -216,9 +224,12 @@ class WebRtcSession:
                 link.post(goodbye(self._send.ssrc))
             await asyncio.gather(*(one.close() for one in (link, offered) if one is not None))
         finally:
-            self._release()  # a microphone stays open in no case
+            self._release()
 
     def _release(self) -> None:
+        if self._is_released:
+            return
+        self._is_released = True
         self._tones_sent.set()
         self.handset.close()
         # The streams know us: what C code holds for them shall not wait for the garbage collector.
