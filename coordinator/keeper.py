@@ -149,8 +149,9 @@ class Keeper:
 
     def _prepare(self, epoch: int) -> None:
         """Do before our promotion what would delay it."""
+        # Not once a term has that epoch: to bind its sockets again would take their place.
         if not self._election.is_leader and epoch > self._election.epoch:
-            self._readiness.prepare(epoch)  # else to bind the sockets of a term would take their place
+            self._readiness.prepare(epoch)
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""
@@ -238,7 +239,7 @@ class Keeper:
         if not self._lease.is_held(epoch):
             self._deposed_soon(epoch)  # this process stood still after it had taken the lease
             return
-        from agents.office import Office  # a third of a window's memory: see the module's docstring
+        from agents.office import Office  # a third of a window's memory: see .readiness
         from agents.real import RealAgent
 
         candidacy, post, seed = self._candidacy, self._readiness.take_post(), self._seed()

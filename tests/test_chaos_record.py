@@ -36,6 +36,6 @@ def test_the_record_is_replaced_and_all_around_it_stays(
     assert text.startswith(f"# Before\n\n{BEGIN}On 2")
     assert text.endswith(f"{END}\nafter\n")
     assert "an old run" not in text
-    assert "| a leader dies | held; broken in 1 tries before | 50 deaths; out of reach for 40 ms |" in text
+    assert "| a leader dies | held at try 2 | 50 deaths; out of reach for 40 ms |" in text
     assert "| it ends | **broken** |  |" in text
     assert "1 tests that held and have no figures" in text

@@ -107,9 +107,8 @@ class Handset:
 
         Any thread may ask for it, also when the call ends at this moment: then ``recorder`` is finished, too.
         """
-        self._unrecorded = deque(
-            maxlen=_MAX_UNRECORDED
-        )  # another one: the old one may be in use at this moment
+        # Another one, as the old one may be in use at this moment.
+        self._unrecorded = deque(maxlen=_MAX_UNRECORDED)
         before, self._recorder = self._recorder, recorder
         if before is not None:
             before.close()

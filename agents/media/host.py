@@ -5,7 +5,6 @@ only. The thread keeps it flowing while the window's own loop is busy, and while
 """
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -38,9 +37,7 @@ from shared.messages import (
 from . import base
 from .quality import QualityMeter
 
-SessionFactory = Callable[
-    [str, base.StateCallback, base.ToneCallback], base.MediaSession | Awaitable[base.MediaSession]
-]
+SessionFactory = Callable[[str, base.StateCallback, base.ToneCallback], Awaitable[base.MediaSession]]
 """Open microphone and loudspeaker for the call of this id; raises :exc:`shared.errors.MediaError`.
 
 It is called in the loop that carries the sound of other calls: what takes its time is awaited.
@@ -342,8 +339,7 @@ class _Sound:
 
     async def _do(self, command: MediaCommand) -> str:
         if isinstance(command, MakeOffer | MakeAnswer) and self._session is None:
-            opening = self._open(self._changed, self.keys.pressed)
-            self._session = await opening if inspect.isawaitable(opening) else opening
+            self._session = await self._open(self._changed, self.keys.pressed)
         session = self._session
         if session is None:
             raise MediaError(_NO_SOUND)

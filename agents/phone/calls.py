@@ -16,8 +16,7 @@ class CallRecord:
 
     view: Call
     session_id: str = ""  # of the SIP user agent; empty until there is an INVITE
-    #: Our newest description that the far end has agreed to, with the newest version said in any.
-    local_sdp: str = field(default="", repr=False)
+    local_sdp: str = field(default="", repr=False)  # ours, as agreed; with the newest version said in any
     offered_sdp: str = field(default="", repr=False)  # what it has not answered yet, in a re-INVITE
     remote_sdp: str = field(default="", repr=False)
     taken_by: str = ""  # the instance that is answering it, until it has
@@ -117,4 +116,5 @@ class CallTable:
 
     def views(self) -> tuple[Call, ...]:
         """Return what windows see, in the order in which the calls began."""
+        # Made of a list, whose size is known: see the free tuples in docs/benchmarks.md.
         return tuple([record.view for record in self._records.values()])

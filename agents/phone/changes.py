@@ -36,9 +36,8 @@ class Changes:
         if record.is_repeating:
             record.changing = request
             return
-        self._send(
-            record, reoffer(record.local_sdp, _ours(held)), now
-        )  # may refuse: nothing has changed then
+        # This may refuse: then nothing has changed.
+        self._send(record, reoffer(record.local_sdp, _ours(held)), now)
         record.changing = request
         if held:
             # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.

@@ -7,7 +7,6 @@ from agents.sip.sdp import Sdp
 from shared.errors import ActionRefused, SipError
 from shared.messages import (
     ApplyAnswer,
-    CloseMedia,
     MakeAnswer,
     MakeOffer,
     MediaChanged,
@@ -118,10 +117,7 @@ class MediaHosts:
         record = self._term.calls.find(message.call_id)
         if record is None and message.instance:
             # Its end was told while the host did not hear, or the call was lost with a leader before us.
-            command = CloseMedia(
-                epoch=self._term.epoch, command_id=self._term.new_id(), call_id=message.call_id
-            )
-            self._term.effects.append(CommandHost(message.instance, command))
+            self._term.free(message.instance, message.call_id)
         if record and not record.view.state.is_final and record.view.media != message.state:
             self._term.change(record, media=message.state)
 

@@ -177,9 +177,13 @@ class Term:
         """Free the sound of a call at whichever window may have it."""
         host = record.view.media_host or record.taken_by
         if host:
-            command = CloseMedia(epoch=self.epoch, command_id=self.new_id(), call_id=record.call_id)
-            self.effects.append(CommandHost(host, command))
+            self.free(host, record.call_id)
             record.change(media=MediaState.NONE)
+
+    def free(self, host: str, call_id: str) -> None:
+        """Have ``host`` end its sound of a call, which need not be known here."""
+        command = CloseMedia(epoch=self.epoch, command_id=self.new_id(), call_id=call_id)
+        self.effects.append(CommandHost(host, command))
 
     def settle_answer(self, record: CallRecord, now: float) -> None:
         """Tell whoever answered a call that the far end has it: a 200 can get lost on its way."""

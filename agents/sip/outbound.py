@@ -45,7 +45,7 @@ class Extensions:
         """
         before = self._tags
         if response.status == 439:
-            self._tags = tuple([tag for tag in before if tag != "outbound"])
+            self._tags = tuple(tag for tag in before if tag != "outbound")
         elif response.status == 421 and not self._is_settled:
             self._tags = _ALL
         elif response.status in (420, 421):

@@ -78,7 +78,7 @@ def _sentence(test: str) -> str:
 def _result(outcomes: Counter[str]) -> str:
     if outcomes["failed"]:
         return "**broken**"
-    return f"held; broken in {outcomes['rerun']} tries before" if outcomes["rerun"] else "held"
+    return f"held at try {outcomes['rerun'] + 1}" if outcomes["rerun"] else "held"
 
 
 def _commit() -> str:

@@ -33,6 +33,7 @@ class Stage:
     control: ControlClient = field(init=False)
     service: Child = field(init=False)
     port: int = 0
+    lease_time: float = 0.5
 
     @property
     def account(self) -> Path:
@@ -42,7 +43,9 @@ class Stage:
     @property
     def settings(self) -> Settings:
         """What all processes of the group use."""
-        return Settings(runtime_dir=self.root / "run", state_dir=self.root / "state")
+        return Settings(
+            runtime_dir=self.root / "run", state_dir=self.root / "state", lease_time=self.lease_time
+        )
 
     @property
     def env(self) -> dict[str, str]:
@@ -50,6 +53,7 @@ class Stage:
         return {
             "SHAREDLINE_RUNTIME_DIR": str(self.root / "run"),
             "SHAREDLINE_STATE_DIR": str(self.root / "state"),
+            "SHAREDLINE_LEASE_TIME": str(self.lease_time),
             "SHAREDLINE_CONFIG": os.devnull,
             "SHAREDLINE_TRACE_DIR": str(self.root / "traces"),
         }
@@ -100,12 +104,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*arguments: str, service: bool = True) -> AsyncIterator[Stage]:
+async def stage(*arguments: str, service: bool = True, lease_time: float = 0.5) -> AsyncIterator[Stage]:
     """Start a service, and end all processes afterwards."""
     root = Path(tempfile.mkdtemp(prefix="sl-", dir="/tmp"))
     try:
         async with asyncio.timeout(100), Supervisor() as supervisor:
-            made = Stage(root, supervisor)
+            made = Stage(root, supervisor, lease_time=lease_time)
             if service:
                 made.service, line = await supervisor.start_simulator(str(root / "service"), *arguments)
                 made.port = line["wss"]

@@ -102,7 +102,8 @@ def test_a_call_goes_on_without_a_gap_when_the_leader(number: signal.Signals) ->
 
 def test_a_leader_that_leaves_while_its_heir_sleeps_leaves_its_calls_to_the_next_in_line() -> None:
     async def main() -> None:
-        async with stage() as it:
+        # With a long lease nobody finds an offered one by chance, as it looks who renews it.
+        async with stage(lease_time=10.0) as it:
             leader, talker = await call_at_a_dummy(it)
             [heir] = [window for window in it.windows.values() if window not in (leader, talker)]
             epoch, told = it.holder().epoch, reinvites(it)

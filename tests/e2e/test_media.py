@@ -588,11 +588,16 @@ def test_a_close_that_is_given_up_leaves_no_microphone_open() -> None:
     async def main() -> None:
         async with pair() as both:
             await both.connect()
+            assert both.one._link is not None
+            address = both.one._link.address
             closing = asyncio.create_task(both.one.close())
             await asyncio.sleep(0)
             closing.cancel()
             await asyncio.gather(closing, return_exceptions=True)
             assert both.ears[0].closed == 1
+            await both.one.close()  # waits for the end of what went on in the background
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as successor:
+                successor.bind(address)
 
     asyncio.run(main())
 

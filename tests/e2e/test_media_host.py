@@ -60,7 +60,7 @@ class Leader:
         self.host = MediaHost(context, "desk", lambda: self._open, beat_every=0.05)
         self.host.follow(1, endpoint)
 
-    def _open(self, _call_id: str, _report: Any, press: Callable[[str], None]) -> Any:
+    async def _open(self, _call_id: str, _report: Any, press: Callable[[str], None]) -> Any:
         self.sessions.append(SlowSession())
         self.press = press
         return self.sessions[-1]
