@@ -206,9 +206,9 @@ class DummyAgent:
                 self._windows = snapshot.windows
                 self._look_ahead()
         self._changed(changes)
-        self._pending.show(version)  # first: what was acknowledged is done, whoever leads now
+        self._pending.show(snapshot)  # first: what was acknowledged is done, whoever leads now
         if version.epoch > before.epoch:
-            self._pending.leader_changed(snapshot)
+            self._pending.leader_changed(version.epoch)
 
     def _watch_staleness(self) -> None:
         deadline = self.replica.next_deadline()

@@ -1,8 +1,8 @@
 """The actions of one window that wait for their answer: each gets exactly one, whatever becomes of leaders.
 
-An action that nobody was sent is safe to send to the next leader. One that was sent is done at most once, so
-it is never sent again: its leader answers it, or the next one's state tells what became of it, or nobody can
-know.
+An action that nobody was sent is safe to send to the next leader. One that was sent is done at most once,
+so it is never sent again. What became of it its leader tells twice, in its state and by a reply, of which the
+first counts; or the next leader's state tells it; or nobody can know.
 """
 
 import asyncio
@@ -26,6 +26,16 @@ class PendingAction:
     deadline: float
     reply: asyncio.Future[Done] = field(repr=False)
     epoch: int = 0
+
+    def end(self, outcome: Outcome, version: Version) -> None:
+        """Answer the caller as the state of this version tells it."""
+        if outcome.refused is not None:
+            self.fail(refusal(outcome.refused, outcome.message, outcome.status))
+        else:
+            done = Done(
+                action_id=self.action_id, version=version, call_id=outcome.call_id, value=outcome.value
+            )
+            self.succeed(done)
 
     def succeed(self, done: Done) -> None:
         """Answer the caller, unless that was done."""
@@ -93,23 +103,25 @@ class PendingActions:
         if pending := self._actions.get(refused.action_id):
             pending.fail(refusal(refused.code, refused.message, refused.status))
 
-    def show(self, version: Version) -> None:
-        """Answer those whose effect this version shows."""
-        if not self._unseen:
+    def show(self, snapshot: Snapshot) -> None:
+        """Answer those whose end this state tells, or tells the effect of: the window shows it now."""
+        if not self._actions:
             return
+        for outcome in snapshot.outcomes:
+            if pending := self._actions.get(outcome.action_id):
+                pending.end(outcome, snapshot.version)
         waiting, self._unseen = self._unseen, []
         for done, pending in waiting:
-            if done.version <= version:
+            if done.version <= snapshot.version:
                 pending.succeed(done)
             else:
                 self._unseen.append((done, pending))
 
-    def leader_changed(self, snapshot: Snapshot) -> None:
-        """Settle what was sent to a leader that is gone: its last outcomes travel in the new one's state."""
-        outcomes = {outcome.action_id: outcome for outcome in snapshot.outcomes}
+    def leader_changed(self, epoch: int) -> None:
+        """Give up what was sent to a leader before the one of ``epoch``, whose state did not tell its end."""
         for pending in self:
-            if 0 < pending.epoch < snapshot.version.epoch:
-                _settle(pending, outcomes.get(pending.action_id), snapshot.version)
+            if 0 < pending.epoch < epoch:
+                pending.fail(OutcomeUnknown("the leader died before it replied; look at the calls"))
 
     def close(self, error: Exception) -> None:
         """Answer all by ``error``."""
@@ -144,14 +156,3 @@ class PendingActions:
         if self._withdraw(pending.action_id) or pending.epoch == 0:
             pending.fail(ActionRefused("no_leader", "nobody leads the phone; nothing was done"))
         pending.fail(OutcomeUnknown("the leader did not reply in time; look at the calls"))
-
-
-def _settle(pending: PendingAction, outcome: Outcome | None, version: Version) -> None:
-    if outcome is None:
-        pending.fail(OutcomeUnknown("the leader died before it replied; look at the calls"))
-    elif outcome.refused is not None:
-        pending.fail(refusal(outcome.refused, outcome.message, outcome.status))
-    else:
-        pending.succeed(
-            Done(action_id=pending.action_id, version=version, call_id=outcome.call_id, value=outcome.value)
-        )

@@ -36,13 +36,15 @@ def test_a_table_has_a_line_for_each_row_and_says_what_is_missing() -> None:
     assert len(lines) == len(rows()) + 3
     assert sum("redis-server is not installed" in line for line in lines) == 3
     [action] = [line for line in lines if line.startswith("action_to_state")]
-    assert " ".join(action.split()) == "action_to_state 3 2.00 ms 4.00 ms 2.00 bare ZeroMQ (1.00 ms)"
+    assert " ".join(action.split()) == "action_to_state 3 2.00 ms 4.00 ms 2.00 4.00 bare ZeroMQ (1.00 ms)"
 
 
 def test_programs_get_every_row_with_its_name_and_count() -> None:
     told = {row["name"]: row for row in json.loads(as_json(rows()))["rows"]}
     assert len(told) == len(rows())
     assert (told["fanout_10"]["n"], told["fanout_10"]["p50_us"], told["fanout_10"]["ratio"]) == (1, 1000, 2)
+    assert (told["action_to_state"]["ratio"], told["action_to_state"]["p99_ratio"]) == (2, 4)
+    assert told["actions_per_second"]["p99_ratio"] == 0.5
     assert told["mouth_to_ear"] == {"name": "mouth_to_ear", "missing": "pulseaudio is not installed", "n": 0}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agents.pending import PendingActions
 from shared.errors import ActionRefused, OutcomeUnknown
-from shared.messages import Done, Hangup, Outcome, Refused, Snapshot, Version
+from shared.messages import Done, Flipped, Hangup, Outcome, Refused, Snapshot, Version
 from shared.trace import Trace
 
 ACTION = Hangup(call_id="c1")
@@ -25,17 +25,17 @@ def done(action_id: str, sequence: int) -> Done:
     return Done(action_id=action_id, version=Version(1, sequence), call_id="c1")
 
 
-def state(epoch: int, *outcomes: Outcome) -> Snapshot:
-    return Snapshot(version=Version(epoch, 1), group="front", leader="l", outcomes=outcomes)
+def state(epoch: int, sequence: int, *outcomes: Outcome) -> Snapshot:
+    return Snapshot(version=Version(epoch, sequence), group="front", leader="l", outcomes=outcomes)
 
 
 def test_whoever_waits_hears_of_it_when_the_window_shows_the_effect_and_not_before() -> None:
     async def story(actions: PendingActions) -> None:
         pending = actions.begin(ACTION, 10.0)
         actions.done(done(pending.action_id, 5), shown=Version(1, 3))
-        actions.show(Version(1, 4))
+        actions.show(state(1, 4))
         assert not pending.reply.done()
-        actions.show(Version(1, 5))
+        actions.show(state(1, 5))
         assert (await actions.answer(pending)).call_id == "c1"
         assert not actions
 
@@ -47,10 +47,28 @@ def test_two_actions_that_are_done_at_different_versions_are_told_one_after_the_
         first, second = actions.begin(ACTION, 10.0), actions.begin(ACTION, 10.0)
         actions.done(done(second.action_id, 2), shown=Version(1, 0))
         actions.done(done(first.action_id, 1), shown=Version(1, 0))
-        actions.show(Version(1, 1))
+        actions.show(state(1, 1))
         assert (first.reply.done(), second.reply.done()) == (True, False)
-        actions.show(Version(1, 2))
+        actions.show(state(1, 2))
         assert second.reply.done()
+
+    play(story)
+
+
+def test_a_state_that_tells_the_end_of_an_action_is_its_answer_and_a_later_reply_is_nothing() -> None:
+    async def story(actions: PendingActions) -> None:
+        flip, park, other = (actions.begin(ACTION, 10.0) for _ in range(3))
+        flipped = Outcome(action_id=flip.action_id, call_id="c1", value=Flipped(number="+16505550100"))
+        refused = Outcome(action_id=park.action_id, refused="far_end", message="it said no", status=486)
+        actions.show(state(1, 4, flipped, refused))
+        actions.refused(Refused(action_id=flip.action_id, code="wrong_state", message="no"))
+        assert await actions.answer(flip) == Done(
+            action_id=flip.action_id, version=Version(1, 4), call_id="c1", value=flipped.value
+        )
+        with pytest.raises(ActionRefused, match="it said no") as refusal:
+            await actions.answer(park)
+        assert (refusal.value.code, refusal.value.status) == ("far_end", 486)
+        assert not other.reply.done()
 
     play(story)
 
@@ -82,7 +100,8 @@ def test_a_new_leaders_state_settles_what_the_one_before_was_asked(
         pending.epoch = sent_to
         refused: Any = "wrong_state" if outcome == "refused" else None
         known = Outcome(action_id=pending.action_id, call_id="c1", refused=refused)
-        actions.leader_changed(state(2, *([known] if outcome else [])))
+        actions.show(state(2, 1, *([known] if outcome else [])))
+        actions.leader_changed(2)
         if error is TimeoutError:
             assert not pending.reply.done()
         elif error is None:

@@ -2,8 +2,8 @@
 
 The state has ten calls, and as many windows hear it of one kind as of the other. The action is to take a call
 off hold that is not held: all that an action passes (dedup, epoch, deadline, lease, outcome, publication,
-reply) and nothing that waits for the far end. Both kinds run in turns, the leaders
-pinned to one processor and this window to another.
+reply) and nothing that waits for the far end. Both kinds run in turns, this window on a processor
+of its own, and the leaders, with all who listen besides, on another.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from shared.phone import Phone
 
 from .report import Row, timed
 from .roles import BareLeaderRole, BareListenerRole, bare_subscriber
-from .stage import ANSWERED_CALLER, Stage, leader_pid, pinned, soon
+from .stage import ANSWERED_CALLER, Stage, pinned, soon
 
 _CALLS = 10
 #: Actions measured before the other kind gets its turn, and actions under way at once when counting them.
@@ -32,8 +32,8 @@ async def measure_actions(stage: Stage, phone: Phone) -> list[Row]:
     async with _ten_calls(stage, phone) as call_id:
         assert phone.snapshot is not None
         ours, bare = _Ours(phone, call_id), _Bare(stage, phone)
-        bare_pid = await bare.open(size=len(encode(phone.snapshot)))
-        with pinned({leader_pid(phone), bare_pid}, {os.getpid()}):
+        bare_pids = await bare.open(size=len(encode(phone.snapshot)))
+        with pinned({window.pid for window in phone.windows} - {os.getpid()} | bare_pids, {os.getpid()}):
             await ours.times(_BLOCK)
             bare.times(_BLOCK)
             rows = [await _latency(stage, ours, bare), await _rate(stage, ours, bare)]
@@ -107,36 +107,36 @@ class _Bare:
         self._stage, self._phone = stage, phone
         self._request = bytes(200)  # about what ours has
 
-    async def open(self, size: int) -> int:
-        """Start a leader whose state has ``size`` bytes; return its process id."""
+    async def open(self, size: int) -> set[int]:
+        """Start a leader whose state has ``size`` bytes, and its audience; return their process ids."""
         stage = self._stage
         desk, publications = stage.endpoint("bare.desk"), stage.endpoint("bare.state")
         stage.crew.start(BareLeaderRole(name="bare", desk=desk, publications=publications, size=size))
-        (report,) = await stage.crew.reports(lambda report: report.name == "bare")
-        for number in range(len(self._phone.windows) - 1):  # as many ears as the group has windows
+        audience = len(self._phone.windows) - 1  # as many ears as the group has windows
+        for number in range(audience):
             name = f"bare-audience-{number}"
             stage.crew.start(BareListenerRole(name=name, endpoint=publications, count=0))
+        reports = await stage.crew.reports(lambda report: report.name.startswith("bare"), 1 + audience)
         self._ear = bare_subscriber(publications)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._mouth = context.socket(zmq.DEALER)
         self._mouth.connect(desk)
-        self._pid = report.pid
         # A subscription takes a moment to arrive: until then states are not sent to us.
         while not self._ear.poll(10):
             self._mouth.send(self._request)
             self._mouth.recv()
         self._ear.recv()
-        return report.pid
+        return {report.pid for report in reports}
 
     def times(self, count: int) -> list[float]:
-        """Do actions one after the other; return from request to state and reply, each."""
+        """Do actions one after the other; return from request to state, each. The reply follows it."""
         times = []
         for _ in range(count):
             began = boottime()
             self._mouth.send(self._request)
             self._ear.recv()
-            self._mouth.recv()
             times.append(boottime() - began)
+            self._mouth.recv()
         return times
 
     def burst(self) -> float:

@@ -15,7 +15,8 @@ from shared.actor import new_event_loop
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One time. ``ratio`` compares with the yardstick ``against`` of the same run; None: there is none.
 
-    Where ``is_rate`` it compares rates (1 is as many as the yardstick), elsewhere times (1 is as fast).
+    ``p99_ratio`` compares the slowest, p99 with p99. Where ``is_rate`` both are of rates (1 is as many as the
+    yardstick), elsewhere of times (1 is as fast).
     """
 
     name: str
@@ -23,6 +24,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     p50_us: float
     p99_us: float
     ratio: float | None = None
+    p99_ratio: float | None = None
     against: str = ""
     against_p50_us: float | None = None
     p95_us: float | None = None
@@ -71,16 +73,20 @@ def timed(
     is_rate: bool = False,
 ) -> Row:
     """Return the row of ``samples`` in seconds; its ratio is that of the medians, or of their rates."""
-    median = statistics.median(samples)
+
+    def ratio(ours: float, theirs: float) -> float:
+        return round(theirs / ours if is_rate else ours / theirs, 2)
+
+    median, slow = statistics.median(samples), percentile(samples, 0.99)
     base = statistics.median(yardstick) if yardstick else None
-    ratio = (base / median if is_rate else median / base) if base else None
     return Row(
         name=name,
         n=len(samples),
         p50_us=round(median * 1e6, 1),
         p95_us=round(percentile(samples, 0.95) * 1e6, 1),
-        p99_us=round(percentile(samples, 0.99) * 1e6, 1),
-        ratio=round(ratio, 2) if ratio else None,
+        p99_us=round(slow * 1e6, 1),
+        ratio=ratio(median, base) if base else None,
+        p99_ratio=ratio(slow, percentile(yardstick, 0.99)) if yardstick else None,
         against=against,
         against_p50_us=round(base * 1e6, 1) if base else None,
         is_rate=is_rate,
@@ -94,7 +100,7 @@ def as_json(rows: Sequence[AnyRow]) -> str:
 
 def as_table(rows: Sequence[AnyRow]) -> str:
     """Return a table for people."""
-    head = f"{'':<24}{'n':>6}{'p50':>12}{'p99':>12}{'ratio':>8}  against (p50)"
+    head = f"{'':<24}{'n':>6}{'p50':>12}{'p99':>12}{'ratio':>8}{'of p99':>8}  against (p50)"
     about = " · ".join(f"{key} {value}" for key, value in machine().items())
     return "\n".join([about, "", head, *(_line(row) for row in rows)])
 
@@ -124,12 +130,10 @@ def _line(row: AnyRow) -> str:
         return f"{row.name:<24}{row.n:>6}{row.count:>12g}"
     if isinstance(row, MissingRow):
         return f"{row.name:<24}{row.n:>6}  {row.missing}"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    ratio, slow = ("" if each is None else f"{each:.2f}" for each in (row.ratio, row.p99_ratio))
     against = "" if row.against_p50_us is None else f"{row.against} ({duration(row.against_p50_us)})"
-    line = (
-        f"{row.name:<24}{row.n:>6}{duration(row.p50_us):>12}{duration(row.p99_us):>12}{ratio:>8}  {against}"
-    )
-    return line.rstrip()
+    times = f"{duration(row.p50_us):>12}{duration(row.p99_us):>12}"
+    return f"{row.name:<24}{row.n:>6}{times}{ratio:>8}{slow:>8}  {against}".rstrip()
 
 
 def _cpu() -> str:

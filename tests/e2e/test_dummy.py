@@ -153,6 +153,17 @@ def test_an_action_returns_once_this_window_shows_its_effect() -> None:
     play(story)
 
 
+def test_an_action_whose_end_the_leaders_state_tells_does_not_wait_for_the_reply() -> None:
+    async def story(scene: Scene) -> None:
+        leader = scene.lead(1)
+        acting = perform(scene)
+        request = await leader.wait(Request)
+        leader.publish(2, outcomes=(Outcome(action_id=request.action_id, call_id="c1"),))
+        assert await acting == Done(action_id=request.action_id, version=Version(1, 2), call_id="c1")
+
+    play(story)
+
+
 def test_a_refusal_is_raised_with_its_code_and_status() -> None:
     async def story(scene: Scene) -> None:
         leader = scene.lead(1)
