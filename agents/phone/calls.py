@@ -116,5 +116,5 @@ class CallTable:
 
     def views(self) -> tuple[Call, ...]:
         """Return what windows see, in the order in which the calls began."""
-        # Made of a list, whose size is known: see the free tuples in docs/benchmarks.md.
+        # Made of a list, whose size is known: see the free tuples in docs/speed.md.
         return tuple([record.view for record in self._records.values()])
