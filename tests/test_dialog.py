@@ -102,18 +102,22 @@ def test_requests_of_the_peer_must_count_upwards() -> None:
     request.headers.set("Contact", "<sip:moved@elsewhere>")
     after = dialog.received(request)
     assert after is not None
-    assert (after.remote_cseq, after.remote_target) == (8, "sip:moved@elsewhere")
+    assert (after.remote_cseq, after.remote_target) == (8, "sip:us@us.invalid")
+    assert after.refreshed(request).remote_target == "sip:moved@elsewhere"
 
 
-def test_only_some_requests_move_the_peer() -> None:
+def test_an_address_that_cannot_be_read_matters_only_where_it_would_move_the_peer() -> None:
     info = Request("INFO", "sip:x", invite().headers.copy())
     info.headers.set("CSeq", "8 INFO")
-    info.headers.set("Contact", "<sip:moved@elsewhere>")
+    info.headers.set("Contact", '"open <sip:moved@elsewhere>')
 
     after = callee().received(info)
 
     assert after is not None
     assert after.remote_target == "sip:us@us.invalid"
+    info.method = "UPDATE"
+    with pytest.raises(SipError):
+        callee().received(info)
 
 
 @pytest.mark.parametrize("dialog", [caller(("Record-Route", "<sip:p;lr>")), callee()])

@@ -34,6 +34,8 @@ class Talk:
     rig: Rig
     call_id: str
     session: str
+    number: int = 0
+    """The CSeq number of the REFER that was looked at last."""
 
     @property
     def view(self) -> Call:
@@ -43,8 +45,8 @@ class Talk:
     def hang_up_far(self) -> None:
         self.rig.hang_up_far(self.session)
 
-    def notify(self, line: str, session: str = "", *, state: str = "active") -> None:
-        headers = [("Event", "refer"), ("Content-Type", "message/sipfrag;version=2.0")]
+    def notify(self, line: str, session: str = "", *, state: str = "active", event: str = "refer") -> None:
+        headers = [("Event", event), ("Content-Type", "message/sipfrag;version=2.0")]
         headers.append(("Subscription-State", state))
         self.rig.far.request_in_dialog(
             session or self.session, "NOTIFY", self.rig.now, headers=headers, body=f"SIP/2.0 {line}\r\n"
@@ -53,11 +55,18 @@ class Talk:
 
     def answer_refer(self, status: int) -> ReferTo:
         """Answer the REFER, and return what it asks for."""
-        event = next(event for event in self.rig.far_events if is_refer(event, self.session))
+        event = self.refer()
         self.rig.far_events.remove(event)
         self.rig.far.respond(event.key, make_response(event.request, status), self.rig.now)
         self.rig.run()
-        return ReferTo.parse(event.request.headers.get("Refer-To"))
+        return ReferTo.parse(event.request.headers.get("Refer-To") or "")
+
+    def refer(self) -> DialogRequestReceived:
+        """Return the REFER that waits for its answer, and note its number."""
+        event = next(event for event in self.rig.far_events if is_refer(event, self.session))
+        assert isinstance(event, DialogRequestReceived)
+        self.number = event.request.cseq.number
+        return event
 
 
 def is_refer(event: object, session: str) -> bool:
@@ -265,4 +274,52 @@ def test_a_service_that_says_no_more_leaves_it_unknown_whether_the_call_was_tran
     reply = rig.answer_to(request)
     assert isinstance(reply, Refused)
     assert reply.code == "unknown"
+    assert talk.view.state is CallState.ANSWERED
+
+
+def test_what_is_said_late_of_one_transfer_says_nothing_of_the_next_one() -> None:
+    rig = Rig()
+    talk = answered(rig)
+    ask(rig, Transfer(call_id=talk.call_id, target="102"))
+    talk.answer_refer(202)
+    first = f"refer;id={talk.number}"
+    talk.notify("486 Busy Here", event=first)
+    request = ask(rig, Transfer(call_id=talk.call_id, target="103"))
+    talk.notify("100 Trying", event=first)  # before the second one is answered
+    talk.answer_refer(202)
+
+    for line in ("486 Busy Here", "200 OK", "100 Trying"):
+        talk.notify(line, event=first, state="terminated;reason=noresource")
+    wait(rig, 2 * _FAREWELL_TIME)
+    assert rig.answer_to(request) is None
+    assert talk.view.state is CallState.ANSWERED
+
+    talk.notify("200 OK", event=f"refer ; id={talk.number}")
+    talk.hang_up_far()
+    assert isinstance(rig.answer_to(request), Done)
+
+
+def test_a_notify_may_come_before_the_answer_to_its_refer() -> None:
+    rig = Rig()
+    talk = answered(rig)
+    request = ask(rig, Transfer(call_id=talk.call_id, target="102"))
+    talk.refer()
+    talk.notify("486 Busy Here", event=f"refer;id={talk.number + 1}")
+    assert rig.answer_to(request) is None
+    talk.notify("486 Busy Here", event=f"refer;id={talk.number}")
+    refused = rig.answer_to(request)
+    assert isinstance(refused, Refused)
+    assert refused.status == 486
+
+
+@pytest.mark.parametrize("event", ["message-summary", "talk", "refer;id=", "refer;id=x", '";'])
+def test_a_notify_of_something_else_says_nothing_of_a_transfer(event: str) -> None:
+    rig = Rig()
+    talk = answered(rig)
+    request = ask(rig, Transfer(call_id=talk.call_id, target="102"))
+    talk.answer_refer(202)
+    talk.notify("486 Busy Here", event=event)
+    talk.notify("", event=event, state="terminated")
+    wait(rig, 2 * _FAREWELL_TIME)
+    assert rig.answer_to(request) is None
     assert talk.view.state is CallState.ANSWERED

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from agents.sip.dialog import Dialog
-from agents.sip.refer import ReferTo, Replaced, parse_sipfrag, refer_to
+from agents.sip.message import Headers, Request
+from agents.sip.refer import ReferTo, Replaced, is_about, parse_sipfrag, refer_to
 from shared.errors import SipError
 
 DIALOG = Dialog(
@@ -94,3 +95,25 @@ def test_a_status_line_is_read_and_anything_else_is_none() -> None:
     assert parse_sipfrag("\r\nSIP/2.0 200") == (200, "")
     assert parse_sipfrag("SIP/2.0 700 No") is None
     assert parse_sipfrag("") is None
+
+
+@pytest.mark.parametrize(
+    ("event", "number", "expected"),
+    [
+        ("refer", 7, True),
+        ("refer", None, True),
+        ("Refer;id=7", 7, True),
+        ("refer ; other=1;id=07", 7, True),
+        ("refer;id=6", 7, False),
+        ("refer;id=7", None, False),
+        ("refer;id=x", 7, False),
+        ("presence;id=7", 7, False),
+        ('refer;"', 7, False),
+        (None, 7, True),
+    ],
+)
+def test_a_notify_names_the_refer_that_it_is_about_by_its_number(
+    event: str | None, number: int | None, expected: bool
+) -> None:
+    notify = Request("NOTIFY", "sip:me@sip.test", Headers([("Event", event)] if event is not None else []))
+    assert is_about(notify, number) is expected

@@ -116,6 +116,40 @@ def test_an_answer_to_nothing_we_sent_is_dropped(wrong: str) -> None:
     assert core.effects() == []
 
 
+@pytest.mark.parametrize(
+    "vias",
+    [
+        ["SIP/2.0/WSS b.invalid;branch=z9hG4bK-1"],
+        ["SIP/2.0/WSS a.invalid:5061;branch=z9hG4bK-1"],
+        ["SIP/2.0/WSS a.invalid;branch=z9hG4bK-1", "SIP/2.0/WSS b.invalid;branch=z9hG4bK-2"],
+        ["SIP/2.0/WSS a.invalid;branch=z9hG4bK-1, SIP/2.0/WSS b.invalid;branch=z9hG4bK-2"],
+    ],
+)
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_an_answer_that_another_one_was_meant_to_get_is_dropped(status: int, vias: list[str]) -> None:
+    core, invite, key = started("INVITE")
+    astray = answer(invite, status)
+    astray.headers.remove("Via")
+    for via in vias:
+        astray.headers.add("Via", via)
+
+    core.receive(astray, 1.0)
+
+    assert core.effects() == []  # no ACK either (RFC 3261 §8.1.3.3, §18.1.2)
+    core.receive(answer(invite, status), 2.0)
+    assert [effect.key for effect in core.effects() if isinstance(effect, ResponseReceived)] == [key]
+
+
+def test_an_answer_whose_via_says_where_we_are_seen_from_is_ours() -> None:
+    core, invite, key = started("OPTIONS")
+    seen = answer(invite, 200)
+    seen.headers.set("Via", "SIP / 2.0 / WSS A.invalid;branch=z9hG4bK-1;received=192.0.2.1;rport=4711")
+
+    core.receive(seen, 1.0)
+
+    assert core.effects() == [ResponseReceived(key, seen)]
+
+
 def test_a_failed_invite_is_acknowledged_here() -> None:
     core, invite, _key = started("INVITE")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.sip.events import DialogRequestDone, DialogRequestReceived
 from agents.sip.message import Request as SipRequest
-from agents.sip.refer import parse_sipfrag
+from agents.sip.refer import is_about, parse_sipfrag
 from shared.errors import ActionRefused, SipError
 from shared.messages import CallState, Cause, CompleteTransfer, Park, Parked, Request, Transfer
 
@@ -30,6 +30,7 @@ class _UnderWay:
     consultation: CallRecord | None
     refer_id: str
     deadline: float
+    number: int | None = None  # of the REFER that was accepted, by which NOTIFYs name it
     has_succeeded: bool = False
 
     @property
@@ -72,9 +73,11 @@ class Transfers:
     def answered(self, event: DialogRequestDone, record: CallRecord, now: float) -> None:
         """Take the answer to a request in a dialog: a REFER that is refused ends its transfer."""
         transfer = self._under_way.get(record.call_id)
-        if transfer is None or transfer.refer_id != event.request_id or event.status < 300:
+        if transfer is None or transfer.refer_id != event.request_id:
             return
-        if event.response is None:
+        if event.response is not None and event.status < 300:
+            transfer.number = event.response.cseq.number
+        elif event.response is None:
             del self._under_way[record.call_id]
             self._term.refuse(transfer.request, failure_of(event, "the transfer failed"), now)
         else:
@@ -84,6 +87,10 @@ class Transfers:
         """Take a request in a dialog: a NOTIFY says how the transfer goes."""
         transfer = self._under_way.get(record.call_id)
         if transfer is None or event.request.method != "NOTIFY":
+            return
+        # It may come before the REFER's own answer (RFC 6665 §4.1.2.4).
+        number = transfer.number or self._term.user_agent.number_of(record.session_id, transfer.refer_id)
+        if not is_about(event.request, number):
             return
         progress = parse_sipfrag(event.request.body)
         if progress is None or progress[0] < 200:

@@ -17,6 +17,8 @@ from .message import Headers, Request, Response
 
 # Requests that tell the peer where to send its next one (§12.2, RFC 3311, RFC 6665).
 _WITH_CONTACT = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
+#: Those that move the peer, if they are answered with 2xx (§12.2, RFC 3311 §5).
+REFRESHING = frozenset({"INVITE", "UPDATE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +136,22 @@ class Dialog:
     def received(self, request: Request) -> "Dialog | None":
         """Return the dialog after a request from the peer; None if out of order (§12.2.2: answer 500).
 
-        An INVITE or UPDATE also moves the peer's address.
+        Raises:
+            SipError: If it would move the peer to an address that cannot be read.
         """
         number = request.cseq.number
         if self.remote_cseq is not None and number < self.remote_cseq:
             return None
-        after = replace(self, remote_cseq=number)
-        return after.refreshed(request) if request.method in ("INVITE", "UPDATE") else after
+        if request.method in REFRESHING:
+            _target(request)  # to be refused at once, and not when somebody has said yes
+        return replace(self, remote_cseq=number)
 
     def refreshed(self, message: Request | Response) -> "Dialog":
-        """Return the dialog with the peer's address from ``message``, if that names one (§12.2.1.2)."""
+        """Return the dialog with the peer's address from ``message``, if that names one (§12.2.1.2).
+
+        ``message`` is a 2xx to one of :data:`REFRESHING`, or the request itself once it is answered with 2xx:
+        what is refused changes nothing (RFC 6141 §4).
+        """
         target = _target(message)
         return self if target is None else replace(self, remote_target=target)
 

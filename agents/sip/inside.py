@@ -24,6 +24,11 @@ class InsideRequests:
         self._send(request_id, self._session.next_request(method, headers=headers, body=body), 1, now)
         return request_id
 
+    def number_of(self, request_id: str) -> int | None:
+        """Return the CSeq number of the newest attempt of a request; None if it waits for no answer."""
+        pending = self._pending.get(request_id)
+        return pending[0].cseq.number if pending is not None else None
+
     def receive_response(self, request_id: str, response: Response, now: float) -> None:
         """Take an answer."""
         if not response.is_final or request_id not in self._pending:

@@ -9,6 +9,8 @@ from shared.text import readable
 
 from .address import NameAddr
 from .dialog import Dialog
+from .grammar import find_param, parse_number, parse_params
+from .message import Request
 
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
 _PLAIN_USER = re.compile(r"[0-9A-Za-z*#+_.-]{1,64}")
@@ -84,6 +86,21 @@ def refer_to(target: str, domain: str, replaced: Dialog | None = None) -> str:
         identity = f"{replaced.call_id};to-tag={replaced.remote_tag};from-tag={replaced.local_tag}"
         uri += f"?Replaces={quote(identity, safe='')}"
     return f"<{uri}>"
+
+
+def is_about(notify: Request, number: int | None) -> bool:
+    """Whether a NOTIFY is about our REFER that has this CSeq number (RFC 3515 §2.4.6).
+
+    One that names no REFER is about whichever there is: services that keep to one a call do that.
+    """
+    package, semicolon, rest = (notify.headers.get("Event") or "refer").partition(";")
+    if package.strip().lower() != "refer":
+        return False
+    try:
+        named = find_param(parse_params(semicolon + rest), "id")
+        return named is None or parse_number(named, "id") == number
+    except SipError:
+        return False
 
 
 def parse_sipfrag(body: str) -> tuple[int, str] | None:

@@ -65,10 +65,9 @@ class Renegotiation:
     def accept(self, sdp: str, now: float) -> None:
         """Answer the peer's re-INVITE or UPDATE with ``sdp``."""
         key, request = self._take_incoming()
-        fields = [("Contact", self._context.endpoint.contact), SDP_TYPE]
         if self._is_waiting:
             self._sdp = later(self._sdp, sdp)
-        response = self._context.respond(key, request, 200, now, headers=fields, body=sdp)
+        response = self._agree(key, request, now, sdp)
         if request.method == "INVITE":
             self._answer = UnacknowledgedAnswer(
                 self._context, self._session.session_id, key, request, response, now
@@ -85,9 +84,7 @@ class Renegotiation:
         if session.state is SessionState.ENDING:
             self._context.respond(key, request, 481, now)
         elif request.method == "UPDATE" and not request.body:
-            self._context.respond(
-                key, request, 200, now, headers=[("Contact", self._context.endpoint.contact)]
-            )
+            self._agree(key, request, now)
         elif session.dialog is None:  # our INVITE is not answered, nor the offer in it (RFC 3311 §5.2)
             self._context.respond(key, request, 491, now)
         elif self._incoming is not None or not self._session.is_confirmed:
@@ -228,6 +225,14 @@ class Renegotiation:
         if len(self._acks) > _MOST_ACKS:
             del self._acks[min(self._acks)]
         return ack
+
+    def _agree(self, key: TransactionKey, request: Request, now: float, sdp: str = "") -> Response:
+        """Answer the peer's change with 200: from now on it is where that change says."""
+        session = self._session
+        if session.dialog is not None:
+            session.dialog = session.dialog.refreshed(request)
+        fields = [("Contact", self._context.endpoint.contact), *([SDP_TYPE] if sdp else [])]
+        return self._context.respond(key, request, 200, now, headers=fields, body=sdp)
 
     def _take_incoming(self) -> tuple[TransactionKey, Request]:
         if self._incoming is None:

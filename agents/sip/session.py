@@ -112,6 +112,10 @@ class Session:
         self._require(SessionState.CONFIRMED, SessionState.ANSWERED)
         return self._inside.start(method, now, headers=headers, body=body)
 
+    def number_of(self, request_id: str) -> int | None:
+        """Return the CSeq number of a request that waits for its answer, None for any other."""
+        return self._inside.number_of(request_id)
+
     def next_request(self, method: str, *, headers: Pairs = (), body: str = "") -> Request:
         """Return the dialog's next request, numbered, without sending it."""
         if self.dialog is None:

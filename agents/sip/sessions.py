@@ -178,6 +178,11 @@ class Sessions:
         """Send another request in an established call; :class:`DialogRequestDone` brings its answer."""
         return self.session(session_id).request(method, now, headers=headers, body=body)
 
+    def number_of(self, session_id: str, request_id: str) -> int | None:
+        """Return the CSeq number of such a request while it waits for its answer; None for any other."""
+        session = self._table.find(session_id)
+        return session.number_of(request_id) if session is not None else None
+
     def answered_elsewhere(self, session_id: str, now: float) -> None:
         """End an inbound call that rings, because another phone has it."""
         self.session(session_id).answered_elsewhere(now)

@@ -19,10 +19,11 @@ from shared.errors import SipError
 
 from .message import Headers, Message, Request, Response, make_response
 from .timers import TIMEOUT, Timers
+from .via import Via
 
 
 class TransactionKey(NamedTuple):
-    """What names a transaction (§17.1.3, §17.2.3). ``sent_by`` is "" on the client side."""
+    """What names a transaction (§17.1.3, §17.2.3)."""
 
     side: str  # "client" or "server"
     branch: str
@@ -117,7 +118,7 @@ class Transactions:
         Raises:
             SipError: If it cannot be written; then nothing was sent.
         """
-        key = TransactionKey("client", request.via.branch, "", request.method)
+        key = _client_key(request.via, request.method)
         self._send(request)
         self._transactions[key] = _Transaction(request)
         self._timers.set(key, now + TIMEOUT)  # B or F
@@ -247,10 +248,10 @@ class Transactions:
 
     def _receive_response(self, response: Response, now: float) -> None:
         method = response.cseq.method
-        key = TransactionKey("client", response.via.branch, "", method)
+        key = _client_key(response.via, method)
         transaction = self._transactions.get(key)
-        if transaction is None:
-            return
+        if transaction is None or len(response.headers.get_list("Via")) > 1:
+            return  # of nothing that we sent, or astray: whoever is next below was to get it (§8.1.3.3)
         if response.status < 200:
             if transaction.state is _State.ACCEPTED:
                 return
@@ -294,6 +295,11 @@ class Transactions:
         else:
             # Usually the ACK of a 2xx: a new branch by the RFC, the INVITE's in RingCentral's clients.
             self._effects.append(AckReceived(ack))
+
+
+def _client_key(via: Via, method: str) -> TransactionKey:
+    # With our address, as the transport is to look at that first (§18.1.2).
+    return TransactionKey("client", via.branch, via.sent_by, method)
 
 
 def _server_key(request: Request, method: str) -> TransactionKey:

@@ -238,7 +238,8 @@ class UserAgent:
     def refer(self, session_id: str, target: str, now: float, *, replaced: str | None = None) -> str:
         """Ask the far end to call ``target``, in place of our session ``replaced`` if one is given.
 
-        :class:`DialogRequestDone` with the returned id says whether it will; NOTIFYs say what became of it.
+        :class:`DialogRequestDone` with the returned id says whether it will; NOTIFYs say what became of it,
+        and name it by its :meth:`number_of`.
         """
         dialog = self._sessions.session(replaced).dialog if replaced is not None else None
         headers = (
@@ -246,6 +247,10 @@ class UserAgent:
             ("Referred-By", f"<{self._aor}>"),
         )
         return self.request_in_dialog(session_id, "REFER", now, headers=headers)
+
+    def number_of(self, session_id: str, request_id: str) -> int | None:
+        """Return the CSeq number of a request in a call while it waits for its answer; None for any other."""
+        return self._sessions.number_of(session_id, request_id)
 
     def agent_command(self, session_id: str, command: Command, body: Mapping[str, str], now: float) -> str:
         """Send RingCentral a command about a call that rings here (to voicemail, forward, reply).
