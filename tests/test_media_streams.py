@@ -12,7 +12,7 @@ import pytest
 from agents.media import libopus
 from agents.media.analysis import rms_level, similarity, tone_level
 from agents.media.base import FRAME_BYTES, SILENCE
-from agents.media.codec import OpusDecoder, OpusEncoder
+from agents.media.codec import OpusDecoder, OpusEncoder, make_encoder
 from agents.media.files import ToneSource, read_wav
 from agents.media.options import OpusOptions
 from agents.media.pcm import mixed, to_wire
@@ -144,6 +144,46 @@ def test_g711_hides_losses_instead_of_playing_holes(monkeypatch: pytest.MonkeyPa
     assert score > whole - 0.09
     assert score > with_holes + 0.02
     assert energy > less_energy
+
+
+def packets_of(milliseconds: int, pcm: bytes) -> list[RtpPacket]:
+    """Return sound as a far end sends it whose packets are as long as that."""
+    encoder, size = make_encoder("PCMU", OpusOptions()), 8 * milliseconds
+    sound = b"".join(encoder.encode(pcm[at : at + FRAME_BYTES]) for at in range(0, len(pcm), FRAME_BYTES))
+    return [
+        RtpPacket(0, number, at, 1, sound[at : at + size], number == 0)
+        for number, at in enumerate(range(0, len(sound) - size + 1, size))
+    ]
+
+
+@pytest.mark.parametrize("milliseconds", [10, 20, 30, 40, 60])
+def test_what_comes_after_a_lost_packet_is_heard_at_its_place_in_time(milliseconds: int) -> None:
+    line, tone = ReceiveStream((PCMU,), lambda _tone: None), ToneSource(440)
+    said = bytes(96 * 5 * milliseconds) + b"".join(tone.read() for _ in range(5))
+    for packet in packets_of(milliseconds, said)[:6]:
+        if packet.sequence != 3:
+            line.receive(packet, 0.0)
+    heard = array.array("h")
+    while line.buffered or len(heard) < len(said) // 2:
+        heard.frombytes(line.step())
+
+    assert line.stats.lost == 1
+    onset = next(at for at, sample in enumerate(heard) if abs(sample) > 1000) / 48
+    assert onset == pytest.approx(5 * milliseconds, abs=2)
+
+
+@pytest.mark.parametrize("milliseconds", [10, 20, 30, 40])
+def test_a_voice_that_breaks_off_is_continued_without_holes_whatever_its_packets_are(milliseconds: int) -> None:
+    line, tone = ReceiveStream((PCMU,), lambda _tone: None), ToneSource(200)
+    for packet in packets_of(milliseconds, b"".join(tone.read() for _ in range(12))):
+        line.receive(packet, 0.0)
+    while line.buffered:
+        line.step()
+    line.step()  # what is left of the last packet, and what follows it
+    first, second = line.step(), line.step()
+
+    assert rms_level(first[FRAME_BYTES // 2 :]) > 0.25 * rms_level(first[: FRAME_BYTES // 2])
+    assert rms_level(first) > rms_level(second)
 
 
 def test_a_lost_piece_of_a_voice_is_continued_at_its_pitch_and_fades() -> None:

@@ -14,7 +14,7 @@ from av.audio.resampler import AudioResampler
 from av.packet import Packet
 
 from . import libopus
-from .base import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ
+from .base import FRAME_SAMPLES, RATE_HZ
 from .options import OpusOptions
 from .plc import Concealer
 
@@ -163,9 +163,12 @@ class G711Decoder:
         self._codec = codec
         self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
         self._concealer = Concealer(RATE_HZ)
+        self._samples = FRAME_SAMPLES  # of the packet before: a lost one is as long
 
     def decode(self, payload: bytes) -> bytes:
         """Return the PCM of one packet."""
+        if payload:
+            self._samples = len(payload) * RATE_HZ // 8000
         try:
             frames = self._codec.decode(Packet(payload)) if payload else []
             pcm = _pcm_bytes([part for frame in frames for part in self._resampler.resample(frame)])
@@ -179,7 +182,7 @@ class G711Decoder:
 
     def conceal(self) -> bytes:
         """Repeat the last period of the voice, ever quieter."""
-        return self._concealer.conceal(FRAME_BYTES // 2)
+        return self._concealer.conceal(self._samples)
 
 
 def make_encoder(name: str, options: OpusOptions) -> Encoder:

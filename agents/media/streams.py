@@ -118,6 +118,7 @@ class ReceiveStream:
         self._decoders: dict[str, Decoder] = {}
         self._current: Decoder | None = None
         self._pcm = bytearray()
+        self._made = bytearray()  # up, and not played yet
         self._noise = ComfortNoise()
         self._dry_frames = 0
         self._is_even, self._uneven_packets = False, _FIRST_EVEN_PACKETS
@@ -193,26 +194,35 @@ class ReceiveStream:
             item = self._jitter.pop()
             if item is None:
                 # Whatever is left is less than a frame: fill it up, so that time goes on.
-                self._pcm += self._continued()[: FRAME_BYTES - len(self._pcm)]
+                self._pcm += self._continued(FRAME_BYTES - len(self._pcm))
             elif isinstance(item, Lost):
-                self._pcm += self._restored(item)
+                self._pcm += self._restored(item)[:_MAX_PACKET_BYTES]
             else:
                 self._dry_frames = 0
+                self._made.clear()
                 self._pcm += self._decode(item)[:_MAX_PACKET_BYTES]
         frame = bytes(self._pcm[:FRAME_BYTES])
         del self._pcm[:FRAME_BYTES]
         return frame
 
-    def _continued(self) -> bytes:
-        """Return a frame for a far end of which nothing is here."""
+    def _continued(self, size: int) -> bytes:
+        """Return so much, a frame at most, of a far end of which nothing is here."""
         self._dry_frames += 1
         decoder = self._current
         if decoder is not None and decoder.is_quiet:
-            return _filled(decoder.conceal())
+            return self._make_up(decoder, size)
         if decoder is not None and self._dry_frames <= _MAX_CONTINUED_FRAMES:
             self.concealed += 1
-            return _filled(decoder.conceal())
-        return self._noise.frame()
+            return self._make_up(decoder, size)
+        return self._noise.frame()[:size]
+
+    def _make_up(self, decoder: Decoder, size: int) -> bytes:
+        """Return the next of what a decoder makes up, which it does in pieces as long as the packets are."""
+        while len(self._made) < size:
+            self._made += decoder.conceal()[:_MAX_PACKET_BYTES] or SILENCE
+        pcm = bytes(self._made[:size])
+        del self._made[:size]
+        return pcm
 
     def _restored(self, lost: Lost) -> bytes:
         """Return what was in a lost packet: as the next one tells, else as the one before lets guess."""
@@ -243,7 +253,3 @@ class ReceiveStream:
         pcm = self._current.decode(packet.payload) or SILENCE
         self._noise.heard(pcm)
         return pcm
-
-
-def _filled(pcm: bytes) -> bytes:
-    return pcm + bytes(max(FRAME_BYTES - len(pcm), 0))
