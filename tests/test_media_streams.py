@@ -173,7 +173,7 @@ def test_what_comes_after_a_lost_packet_is_heard_at_its_place_in_time(millisecon
 
 
 @pytest.mark.parametrize("milliseconds", [10, 20, 30, 40])
-def test_a_voice_that_breaks_off_is_continued_without_holes_whatever_its_packets_are(milliseconds: int) -> None:
+def test_a_voice_that_breaks_off_is_continued_without_holes(milliseconds: int) -> None:
     line, tone = ReceiveStream((PCMU,), lambda _tone: None), ToneSource(200)
     for packet in packets_of(milliseconds, b"".join(tone.read() for _ in range(12))):
         line.receive(packet, 0.0)
