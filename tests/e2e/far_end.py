@@ -10,6 +10,7 @@ from pathlib import Path
 from agents.media.webrtc import WebRtcSession
 
 from .sound_pair import until
+from .uneven_path import UnevenPath
 
 FAR_END = """
 import asyncio, sys
@@ -31,7 +32,9 @@ asyncio.run(main())
 
 
 @contextlib.asynccontextmanager
-async def far_process(session: WebRtcSession, recording: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def far_process(
+    session: WebRtcSession, recording: Path, path: UnevenPath | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Connect ``session`` with one in another process, which plays the farewell and records."""
     far = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FAR_END, recording, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -39,10 +42,11 @@ async def far_process(session: WebRtcSession, recording: Path) -> AsyncIterator[
     try:
         assert far.stdin is not None
         assert far.stdout is not None
-        far.stdin.write((await session.offer()).replace("\r\n", "\n").encode())
+        offer = await session.offer()
+        far.stdin.write((path.as_near(offer) if path else offer).replace("\r\n", "\n").encode())
         far.stdin.close()
-        answer = (await far.stdout.readuntil(b"END")).removesuffix(b"END").decode()
-        await session.apply(answer.replace("\n", "\r\n"))
+        answer = (await far.stdout.readuntil(b"END")).removesuffix(b"END").decode().replace("\n", "\r\n")
+        await session.apply(path.as_far(answer) if path else answer)
         await until(lambda: session.state == "connected")
         yield far
     finally:
