@@ -1,37 +1,28 @@
 """Sound that passes the service, as the npm package hears it in Chromium: whose, and when."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from agents.pbx.ledger import Entry, read_ledger
 from agents.pbx.media.tones import MUSIC_HZ
-from agents.pbx.views import RobotView
 
 from .browser import Browser, BrowserCall
-from .test_browser import (
+from .browser_stage import (
     BEEP,
     GREETING_MARK,
     NEW,
     OLD,
-    REASON,
     Stage,
+    beeps_in,
     both_sdks,
     eventually,
     inbound,
+    needs_browser,
     play,
     seconds_of,
 )
 
-pytestmark = pytest.mark.skipif(REASON is not None, reason=f"browser tests: {REASON}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as started:
-        yield started
+pytestmark = needs_browser
 
 
 async def talking(stage: Stage, sdk: str) -> tuple[BrowserCall, BrowserCall]:
@@ -110,12 +101,9 @@ def test_a_page_that_is_called_without_an_offer_makes_one(browser: Browser, tmp_
     async def story(stage: Stage) -> None:
         robot, _phone, call = await inbound(stage, NEW)
         await call.hears(GREETING_MARK, seconds=0.05)
-        await eventually(lambda: beeps(robot))
+        await eventually(lambda: beeps_in(robot))
         await stage.control.hang_up(robot.id)
         await call.until("disposed")
-
-    async def beeps(robot: RobotView) -> bool:
-        return len(seconds_of(robot.recording, BEEP)) > 1
 
     play(browser, tmp_path, story, ask_for_offers=True)
 
@@ -188,12 +176,9 @@ def test_who_takes_over_learns_the_calls_name_by_a_re_invite(browser: Browser, t
         await call.until("disposed")
         await eventually(lambda: is_named(taking, session))
         since = (await stage.control.robot(robot.id)).seconds
-        await eventually(lambda: beeps(robot, since))
+        await eventually(lambda: beeps_in(robot, after=since))
         await stage.control.hang_up(robot.id)
         await taking.until("disposed")
-
-    async def beeps(robot: RobotView, since: float) -> bool:
-        return any(at > since for at in seconds_of(robot.recording, BEEP))
 
     async def is_named(call: BrowserCall, session: str) -> bool:
         return bool((await call.facts())["session_id"] == session)
