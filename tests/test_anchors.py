@@ -23,16 +23,18 @@ from shared.messages import (
 )
 
 from .fakes import DESK, FAR_OFFER, KIOSK, WALL, Rig
+from .talks import answered, live
+
+SURVIVORS = (DESK, WALL)  # of the kiosk, which dies
 
 
 def answered_at_kiosk() -> tuple[Rig, str]:
     """Return a rig with one call whose sound is at the kiosk, and the far end's session."""
     rig = Rig()
-    session = rig.ring()
-    rig.do(Answer(call_id=rig.call().call_id), KIOSK)
+    talk = answered(rig, KIOSK)
     rig.commands.clear()
     rig.frames.clear()
-    return rig, session
+    return rig, talk.session
 
 
 def invites(rig: Rig) -> list[str]:
@@ -43,14 +45,6 @@ def invites(rig: Rig) -> list[str]:
 def die(rig: Rig, instance: str) -> None:
     rig.core.window_gone(instance, rig.now)
     rig.run()
-
-
-def live(rig: Rig, seconds: float) -> None:
-    """Let time pass for windows that are heard."""
-    for _ in range(int(seconds * 2)):
-        for window in (DESK, WALL):
-            rig.core.window_heard(window, rig.now)
-        rig.wait(0.5)
 
 
 def estate_of(rig: Rig) -> Estate:
@@ -123,7 +117,7 @@ def test_a_call_waits_for_a_window_whose_sound_is_still_loading() -> None:
     rig.run()
     assert (rig.call().state, rig.call().media_host) == (CallState.ANSWERED, "wall")
     assert len(invites(rig)) == 1
-    live(rig, 3.0)
+    live(rig, 3.0, SURVIVORS)
     assert rig.call().state is CallState.ANSWERED
 
 
@@ -204,7 +198,7 @@ def test_a_call_that_ends_while_its_far_end_is_busy_is_forgotten() -> None:
     die(rig, KIOSK.instance)
     assert rig.core._parts.anchors._again
     rig.hang_up_far(session)
-    live(rig, 1.0)
+    live(rig, 1.0, SURVIVORS)
     assert not rig.core._parts.anchors._again
 
 
@@ -221,13 +215,13 @@ def test_a_far_end_that_is_still_busy_with_the_dead_process_is_asked_again() -> 
     rig.reinvite_status = 500
     die(rig, "kiosk")
     assert rig.call().state is CallState.ANSWERED
-    live(rig, 1.0)
+    live(rig, 1.0, SURVIVORS)
     assert len(invites(rig)) >= 2
     rig.reinvite_status = 200
-    live(rig, 4.0)
+    live(rig, 4.0, SURVIVORS)
     assert (rig.call().state, rig.call().media_host) == (CallState.ANSWERED, "desk")
     before = len(invites(rig))
-    live(rig, 30.0)
+    live(rig, 30.0, SURVIVORS)
     assert len(invites(rig)) == before
 
 
@@ -235,11 +229,11 @@ def test_a_far_end_that_stays_busy_has_lost_the_call_in_the_end() -> None:
     rig, _ = answered_at_kiosk()
     rig.reinvite_status = 500
     die(rig, "kiosk")
-    live(rig, 17.0)
+    live(rig, 17.0, SURVIVORS)
     assert rig.call().cause is Cause.LOST
     assert "500" in rig.call().reason
     before = len(invites(rig))
-    live(rig, 30.0)
+    live(rig, 30.0, SURVIVORS)
     assert len(invites(rig)) == before
 
 

@@ -10,8 +10,8 @@ from agents.sip.transaction import Send
 from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, Problem, ReInvite
 
 from .fakes import DESK, FAR_ANSWER, FAR_HELD, FAR_OFFER, HOST_OFFER, KIOSK, Rig
-from .test_actions import answered_call, refused
-from .test_anchors import die, live
+from .talks import answered_call, live, refused
+from .test_anchors import SURVIVORS, die
 
 VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
 
@@ -57,10 +57,10 @@ def test_a_change_of_the_far_ends_that_crosses_ours_is_answered_for_the_connecti
     rig.far.reinvite(far, FAR_HELD, rig.now)
     offer_new_sound(rig)  # both offers are under way now; who did not call has the next turn
     offer, rig.host_answers = said(rig)[-1], True
-    live(rig, 2)
+    live(rig, 2, SURVIVORS)
     rig.far.tick(rig.now)
     rig.run()
-    live(rig, 4)
+    live(rig, 4, SURVIVORS)
 
     answer, again = said(rig)[-2:]
     assert [one.attribute("ice-ufrag") for one in (offer, answer, again)] == ["new", "host", "new"]
@@ -129,7 +129,7 @@ def test_a_far_end_that_changes_a_call_while_it_moves_does_not_stop_the_move() -
     rig.run()
     rig.host_answers = True
     rig.answer_media()
-    live(rig, 5)
+    live(rig, 5, SURVIVORS)
 
     assert rig.call().media_host == DESK.instance
     assert isinstance(rig.do(Hold(call_id=call_id)), Done)

@@ -1,4 +1,4 @@
-"""When dialling is done, what may be dialled with, and what becomes of calls whose connection is lost."""
+"""How calls are dialled, what may be dialled with, and what becomes of calls whose connection is lost."""
 
 import pytest
 
@@ -14,11 +14,11 @@ from shared.messages import (
     MediaState,
     Problem,
     ReInvite,
+    Window,
 )
 
-from .fakes import Rig
-from .test_actions import refused
-from .test_phone_transfers import answered
+from .fakes import KIOSK, WALL, Rig
+from .talks import answered, refused
 
 
 def test_dialling_is_done_when_the_service_has_answered_something() -> None:
@@ -124,3 +124,115 @@ def test_a_hold_waits_until_the_far_end_knows_where_we_are() -> None:
     assert talk.view.held
     directions = [event.direction for event in rig.far_events if isinstance(event, ReinviteReceived)]
     assert directions == ["sendrecv", "sendonly"]
+
+
+def test_a_dialled_call_is_acknowledged_once_the_invite_has_left_and_answered_when_the_far_end_does() -> None:
+    rig = Rig()
+
+    done = rig.do(Dial(target="16505550199"), KIOSK)
+
+    assert isinstance(done, Done)
+    assert done.call_id == rig.call().call_id
+    assert rig.sip == ["REGISTER", "INVITE"]
+    assert (rig.call().state, rig.call().media_host) == (CallState.INIT, "kiosk")
+    invited = next(event for event in rig.far_events if isinstance(event, InviteReceived))
+    assert invited.request.uri == "sip:16505550199@sip.test"
+    rig.far.progress(invited.session_id, 180, rig.now)
+    rig.run()
+    assert rig.call().state is CallState.RINGING
+    rig.pick_up()
+    assert rig.call().state is CallState.ANSWERED
+    assert rig.call().answered_at == 1e9 + rig.now
+    assert rig.kinds() == ["MakeOffer", "ApplyAnswer"]
+
+
+def test_dial_takes_caller_id_and_headers_into_the_invite() -> None:
+    rig = Rig()
+    rig.do(Dial(target="102", caller_id="16505550100", headers=(("X-Case", "77"),)))
+    invite = rig.frames[-1]
+    assert "P-Asserted-Identity: sip:16505550100@sip.test\r\n" in invite
+    assert "X-Case: 77\r\n" in invite
+
+
+@pytest.mark.parametrize("target", ["", "1 2", "sip:evil@x", "1\r\nVia: x", "a@b", "9" * 65, "<1>", "١٢"])
+def test_dial_refuses_what_is_no_number(target: str) -> None:
+    rig = Rig()
+    refused(rig.do(Dial(target=target)), "bad_request")
+    assert rig.sip == ["REGISTER"]
+    assert rig.snapshot.calls == ()
+
+
+def test_dial_refuses_a_caller_id_that_is_no_number() -> None:
+    rig = Rig()
+    refused(rig.do(Dial(target="102", caller_id="x>\r\n")), "bad_request")
+    assert rig.sip == ["REGISTER"]
+
+
+def test_dial_refuses_a_header_that_would_break_out_of_its_line_before_any_sound_is_opened() -> None:
+    rig = Rig()
+    refused(rig.do(Dial(target="102", headers=(("X-A", "1\r\nX-B: 2"),))), "bad_request")
+    assert rig.sip == ["REGISTER"]
+    assert rig.snapshot.calls == ()
+    assert rig.kinds() == []
+
+
+def test_dial_is_refused_while_the_phone_is_not_registered_and_says_why() -> None:
+    rig = Rig(register=False)
+    reply = refused(rig.do(Dial(target="102")), "not_registered")
+    assert "unregistered" in reply.message
+
+
+def test_dial_is_refused_at_a_window_without_sound() -> None:
+    rig = Rig()
+    reply = refused(rig.do(Dial(target="102"), WALL), "no_media")
+    assert "wall board" in reply.message
+    assert rig.snapshot.calls == ()
+
+
+def test_dial_fails_visibly_when_the_window_cannot_open_its_sound() -> None:
+    rig = Rig()
+    rig.host_error = "no microphone"
+    reply = refused(rig.do(Dial(target="102")), "no_media")
+    assert "no microphone" in reply.message
+    assert (rig.call().state, rig.call().cause) == (CallState.FAILED, Cause.NO_MEDIA)
+    assert "INVITE" not in rig.sip
+
+
+def test_a_call_hung_up_before_its_sound_was_ready_never_reaches_the_service() -> None:
+    rig = Rig()
+    rig.host_answers = False
+    dial = rig.ask(Dial(target="102"))
+    rig.run()
+    assert isinstance(rig.do(Hangup(call_id=rig.call().call_id)), Done)
+    rig.answer_media()
+    refused(rig.answer_to(dial), "wrong_state")
+    assert "INVITE" not in rig.sip
+
+
+def test_there_are_never_more_than_50_calls() -> None:
+    rig = Rig()
+    for _ in range(50):
+        assert isinstance(rig.do(Dial(target="102")), Done)
+    refused(rig.do(Dial(target="102")), "too_busy")
+    assert len(rig.snapshot.calls) == 50
+
+
+def test_a_busy_far_end_fails_the_call_with_its_status() -> None:
+    rig = Rig()
+    rig.do(Dial(target="102"))
+    rig.far.reject(rig.far.live()[-1].session_id, 486, rig.now)
+    rig.run()
+    assert (rig.call().state, rig.call().cause, rig.call().status) == (CallState.FAILED, Cause.REJECTED, 486)
+    assert rig.kinds() == ["MakeOffer", "CloseMedia"]
+
+
+def test_commands_to_a_window_that_never_loads_its_sound_do_not_pile_up() -> None:
+    rig = Rig()
+    slow = Window(instance="slow", name="slow", pid=9, media=True)
+    rig.core.window_heard(slow, rig.now)
+    for _ in range(3):
+        rig.do(Dial(target="102"), slow)
+        for _ in range(5):
+            rig.wait(1.0)
+            rig.core.window_heard(slow, rig.now)
+    assert len(rig.core._parts.hosts._early["slow"]) <= 1

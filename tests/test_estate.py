@@ -9,7 +9,6 @@ from agents.phone import Estate, decode_estate
 from agents.sip.message import parse
 from shared.errors import MessageError
 from shared.messages import (
-    Answer,
     CallState,
     Cause,
     Done,
@@ -20,21 +19,21 @@ from shared.messages import (
     ShapeMedia,
     Unhold,
     Unmute,
+    Window,
 )
 
 from .fakes import DESK, KIOSK, Rig, settings
+from .talks import answered
 
 
 def estate_of(rig: Rig) -> Estate:
     return decode_estate(rig.core.estate())
 
 
-def answered_at(window: object, **changes: Any) -> tuple[Rig, str]:
+def answered_at(window: Window, **changes: Any) -> tuple[Rig, str]:
     """Return a rig with one call whose sound is at ``window``, and the far end's session."""
     rig = Rig(settings=settings(**changes))
-    session = rig.ring()
-    rig.do(Answer(call_id=rig.call().call_id), window)  # type: ignore[arg-type]
-    return rig, session
+    return rig, answered(rig, window).session
 
 
 def test_a_call_whose_sound_is_elsewhere_outlives_its_leader_under_the_same_id() -> None:

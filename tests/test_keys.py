@@ -1,12 +1,14 @@
-"""Keys that the far end presses: heard by the host of its sound or told by INFO, and shown once."""
+"""Keys: what the far end presses is shown once, and what we press goes by INFO where the sound takes none."""
 
 import pytest
 
 from agents.phone import decode_estate
-from shared.messages import Keys, KeysPressed
+from agents.phone.tones import takes_events
+from shared.messages import Done, Keys, KeysPressed, SendDtmf
 
-from .fakes import Rig
-from .test_phone_transfers import Talk, answered
+from .fakes import FAR_OFFER, Rig
+from .service_talk import ask, asked, is_info
+from .talks import Talk, answered, refused
 
 
 def talk() -> Talk:
@@ -58,3 +60,50 @@ def test_keys_by_info_are_shown_as_well() -> None:
         one.rig.run()
     assert (one.rig.call().keys.newest, one.rig.call().keys.count) == ("5A", 2)
     assert hear(one.rig, "8", 1).newest == "5A8"
+
+
+def without_events(sdp: str) -> str:
+    return "".join(line for line in sdp.splitlines(keepends=True) if "telephone-event" not in line)
+
+
+def talk_without_events(rig: Rig) -> Talk:
+    talk = answered(rig, sdp=without_events(FAR_OFFER))
+    rig.kinds()
+    return talk
+
+
+def test_keys_go_by_info_one_after_the_other_where_the_sound_takes_none() -> None:
+    rig = Rig()
+    talk = talk_without_events(rig)
+    request = ask(rig, SendDtmf(call_id=talk.call_id, tones="1a#"))
+    keys = []
+    for _ in range(3):
+        assert rig.answer_to(request) is None
+        [_] = [event for event in rig.far_events if is_info(event)]
+        keys.append(asked(rig))
+    assert keys == [{"Signal": key, "Duration": "160"} for key in "1A#"]
+    assert isinstance(rig.answer_to(request), Done)
+    assert rig.kinds() == []
+
+
+def test_a_far_end_that_takes_no_keys_at_all_is_told_with_its_status() -> None:
+    rig = Rig()
+    talk = talk_without_events(rig)
+    request = ask(rig, SendDtmf(call_id=talk.call_id, tones="12"))
+    asked(rig, status=415)
+    assert refused(rig.answer_to(request), "far_end").status == 415
+    assert [event for event in rig.far_events if is_info(event)] == []
+
+
+def test_two_sequences_of_keys_by_info_are_not_mixed() -> None:
+    rig = Rig()
+    talk = talk_without_events(rig)
+    ask(rig, SendDtmf(call_id=talk.call_id, tones="12"))
+    refused(rig.do(SendDtmf(call_id=talk.call_id, tones="34")), "wrong_state")
+
+
+@pytest.mark.parametrize(
+    ("sdp", "takes"), [(FAR_OFFER, True), (without_events(FAR_OFFER), False), ("", True)]
+)
+def test_a_description_says_whether_it_takes_keys(sdp: str, takes: bool) -> None:
+    assert takes_events(sdp) is takes

@@ -30,16 +30,7 @@ from shared.messages import (
 )
 
 from .fakes import DESK, EPOCH, FAR_OFFER, KIOSK, WALL, Rig, a_call, settings, snapshot
-
-
-def answered(rig: Rig, window: object = KIOSK) -> str:
-    """Let an inbound call be answered; return its id."""
-    rig.ring()
-    call_id = rig.call().call_id
-    assert isinstance(rig.do(Answer(call_id=call_id), KIOSK), Done)
-    rig.kinds()
-    return call_id
-
+from .talks import answered_call
 
 # -- taking over from a leader that died
 
@@ -109,7 +100,7 @@ def test_a_new_leader_registers_with_the_same_instance_id() -> None:
 
 def test_the_call_of_a_window_that_died_is_lost_where_sound_must_not_move_and_the_far_end_told() -> None:
     rig = Rig(settings=settings(move_sound=False))
-    answered(rig)
+    answered_call(rig)
     rig.core.window_gone("kiosk", rig.now)
     rig.run()
     assert (rig.call().state, rig.call().cause) == (CallState.DISPOSED, Cause.LOST)
@@ -119,7 +110,7 @@ def test_the_call_of_a_window_that_died_is_lost_where_sound_must_not_move_and_th
 
 def test_a_window_that_is_silent_for_the_presence_time_is_gone_with_its_call() -> None:
     rig = Rig(settings=settings(move_sound=False))
-    answered(rig)
+    answered_call(rig)
     rig.wait(1.0)
     for window in (DESK, WALL):
         rig.core.window_heard(window, rig.now)
@@ -144,7 +135,7 @@ def test_there_is_a_limit_to_how_many_windows_and_hosts_are_remembered() -> None
 
 def test_a_call_at_another_window_outlives_the_window_that_went() -> None:
     rig = Rig()
-    answered(rig)
+    answered_call(rig)
     rig.core.window_gone("desk", rig.now)
     rig.run()
     assert rig.call().state is CallState.ANSWERED
@@ -196,7 +187,7 @@ def test_a_media_hosts_answer_counts_once_and_not_after_its_time() -> None:
 
 def test_what_a_host_says_of_a_calls_connection_is_shown_until_the_call_is_over() -> None:
     rig = Rig()
-    call_id = answered(rig)
+    call_id = answered_call(rig)
     assert rig.call().media is MediaState.CONNECTING
     connected = MediaChanged(epoch=EPOCH, call_id=call_id, state=MediaState.CONNECTED)
     rig.core.media_changed(connected, rig.now)
@@ -208,7 +199,7 @@ def test_what_a_host_says_of_a_calls_connection_is_shown_until_the_call_is_over(
 
 def test_a_window_that_still_has_the_sound_of_a_call_that_nobody_knows_is_told_to_end_it() -> None:
     rig = Rig()
-    call_id = answered(rig)
+    call_id = answered_call(rig)
     rig.commands.clear()
     for known in (call_id, "forgotten"):
         rig.core.media_changed(
@@ -222,7 +213,7 @@ def test_a_window_that_still_has_the_sound_of_a_call_that_nobody_knows_is_told_t
 
 def test_how_well_a_call_is_heard_is_shown_and_stays_when_it_is_over() -> None:
     rig = Rig()
-    call_id = answered(rig)
+    call_id = answered_call(rig)
     assert rig.call().quality is None
     rig.core.take_changed()
     good = Quality(codec="opus", sent=100, received=98, lost=2, mos=4.2)
@@ -241,7 +232,7 @@ def test_how_well_a_call_is_heard_is_shown_and_stays_when_it_is_over() -> None:
 
 def test_hanging_up_everything_leaves_no_call_and_tells_the_service() -> None:
     rig = Rig()
-    answered(rig)
+    answered_call(rig)
     rig.ring()
     rig.core.hang_up(rig.now)
     rig.run()
@@ -290,7 +281,7 @@ def test_a_registrar_that_does_not_answer_costs_the_connection() -> None:
 
 def test_a_lost_connection_is_shown_and_an_answered_call_stays() -> None:
     rig = Rig()
-    call_id = answered(rig)
+    call_id = answered_call(rig)
     rig.core.disconnected(Problem.UNREACHABLE, "cut off", rig.now)
     rig.run()
     registration = rig.snapshot.registration
@@ -328,7 +319,7 @@ def test_no_frame_from_the_service_stops_the_phone(lines: list[str], junk: bytes
 )
 def test_an_odd_description_in_a_reinvite_does_not_stop_the_phone(sdp: str) -> None:
     rig = Rig()
-    answered(rig)
+    answered_call(rig)
     rig.far.reinvite(rig.far.live()[0].session_id, sdp, rig.now)
     rig.run()
     rig.ring()
@@ -337,7 +328,7 @@ def test_an_odd_description_in_a_reinvite_does_not_stop_the_phone(sdp: str) -> N
 
 def test_no_secret_is_in_the_state_or_in_the_repr_of_what_is_to_be_done() -> None:
     rig = Rig()
-    call_id = answered(rig)
+    call_id = answered_call(rig)
     rig.do(Hold(call_id=call_id))
     rig.do(Dial(target="102"))
     shown = encode(rig.snapshot).decode()
@@ -359,7 +350,7 @@ def test_nothing_is_published_when_nothing_changed() -> None:
 
 def test_time_that_passes_early_or_twice_does_no_harm() -> None:
     rig = Rig()
-    answered(rig)
+    answered_call(rig)
     sent = len(rig.sip)
     for _ in range(3):
         rig.core.tick(rig.now)

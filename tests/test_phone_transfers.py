@@ -1,17 +1,13 @@
 """Transfers as the leader does them: what it asks of the service, and what comes of its answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 
 from agents.phone.transfers import _FAREWELL_TIME, _RESULT_TIME
-from agents.sip.events import DialogRequestReceived
-from agents.sip.message import make_response
 from agents.sip.refer import ReferTo
 from shared.messages import (
     Answer,
-    Call,
     CallState,
     Cause,
     CompleteTransfer,
@@ -24,62 +20,8 @@ from shared.messages import (
     Transfer,
 )
 
-from .fakes import DESK, KIOSK, WALL, Rig
-
-
-@dataclass
-class Talk:
-    """A call that is up: what windows show of it, and the far end's session."""
-
-    rig: Rig
-    call_id: str
-    session: str
-    number: int = 0
-    """The CSeq number of the REFER that was looked at last."""
-
-    @property
-    def view(self) -> Call:
-        [view] = [view for view in self.rig.snapshot.calls if view.call_id == self.call_id]
-        return view
-
-    def hang_up_far(self) -> None:
-        self.rig.hang_up_far(self.session)
-
-    def notify(self, line: str, session: str = "", *, state: str = "active", event: str = "refer") -> None:
-        headers = [("Event", event), ("Content-Type", "message/sipfrag;version=2.0")]
-        headers.append(("Subscription-State", state))
-        self.rig.far.request_in_dialog(
-            session or self.session, "NOTIFY", self.rig.now, headers=headers, body=f"SIP/2.0 {line}\r\n"
-        )
-        self.rig.run()
-
-    def answer_refer(self, status: int) -> ReferTo:
-        """Answer the REFER, and return what it asks for."""
-        event = self.refer()
-        self.rig.far_events.remove(event)
-        self.rig.far.respond(event.key, make_response(event.request, status), self.rig.now)
-        self.rig.run()
-        return ReferTo.parse(event.request.headers.get("Refer-To") or "")
-
-    def refer(self) -> DialogRequestReceived:
-        """Return the REFER that waits for its answer, and note its number."""
-        event = next(event for event in self.rig.far_events if is_refer(event, self.session))
-        assert isinstance(event, DialogRequestReceived)
-        self.number = event.request.cseq.number
-        return event
-
-
-def is_refer(event: object, session: str) -> bool:
-    is_request = isinstance(event, DialogRequestReceived) and event.session_id == session
-    return is_request and event.request.method == "REFER"  # type: ignore[attr-defined]
-
-
-def answered(rig: Rig) -> Talk:
-    """Let the far end call, and answer."""
-    session = rig.ring()
-    talk = Talk(rig, rig.call().call_id, session)
-    assert isinstance(rig.do(Answer(call_id=talk.call_id)), Done)
-    return talk
+from .fakes import Rig
+from .talks import Talk, answered, live
 
 
 def consulting(rig: Rig) -> tuple[Talk, Talk]:
@@ -95,15 +37,6 @@ def ask(rig: Rig, action: Transfer | CompleteTransfer) -> Request:
     request = rig.ask(action)
     rig.run()
     return request
-
-
-def wait(rig: Rig, seconds: float) -> None:
-    """Let time pass in which all windows are there."""
-    end = rig.now + seconds
-    while rig.now < end:
-        for window in (DESK, KIOSK, WALL):
-            rig.core.window_heard(window, rig.now)
-        rig.wait(min(0.5, end - rig.now))
 
 
 def test_a_blind_transfer_is_done_when_the_service_has_said_so_and_hung_up() -> None:
@@ -225,7 +158,7 @@ def test_calls_that_the_service_does_not_hang_up_after_the_transfer_are_hung_up_
     original.answer_refer(202)
     original.notify("200 OK")
     rig.sip.clear()
-    wait(rig, _FAREWELL_TIME)
+    live(rig, _FAREWELL_TIME)
     assert rig.sip.count("BYE") == 2
     assert isinstance(rig.answer_to(request), Done)
     assert [original.view.cause, consultation.view.cause] == [Cause.TRANSFERRED] * 2
@@ -246,7 +179,7 @@ def test_a_transfer_of_which_nothing_is_heard_blocks_no_other_one_for_ever() -> 
     talk = answered(rig)
     ask(rig, Transfer(call_id=talk.call_id, target="102"))
     talk.answer_refer(202)
-    wait(rig, _RESULT_TIME)
+    live(rig, _RESULT_TIME)
     assert talk.view.state is CallState.ANSWERED
     ask(rig, Transfer(call_id=talk.call_id, target="103"))
     assert talk.answer_refer(202) == ReferTo("103")
@@ -270,7 +203,7 @@ def test_a_service_that_says_no_more_leaves_it_unknown_whether_the_call_was_tran
     talk.answer_refer(202)
     talk.notify("100 Trying", state="terminated;reason=noresource")
     assert rig.answer_to(request) is None  # it may still hang up, which means the same as a 200
-    wait(rig, _FAREWELL_TIME)
+    live(rig, _FAREWELL_TIME)
     reply = rig.answer_to(request)
     assert isinstance(reply, Refused)
     assert reply.code == "unknown"
@@ -290,7 +223,7 @@ def test_what_is_said_late_of_one_transfer_says_nothing_of_the_next_one() -> Non
 
     for line in ("486 Busy Here", "200 OK", "100 Trying"):
         talk.notify(line, event=first, state="terminated;reason=noresource")
-    wait(rig, 2 * _FAREWELL_TIME)
+    live(rig, 2 * _FAREWELL_TIME)
     assert rig.answer_to(request) is None
     assert talk.view.state is CallState.ANSWERED
 
@@ -320,6 +253,6 @@ def test_a_notify_of_something_else_says_nothing_of_a_transfer(event: str) -> No
     talk.answer_refer(202)
     talk.notify("486 Busy Here", event=event)
     talk.notify("", event=event, state="terminated")
-    wait(rig, 2 * _FAREWELL_TIME)
+    live(rig, 2 * _FAREWELL_TIME)
     assert rig.answer_to(request) is None
     assert talk.view.state is CallState.ANSWERED

@@ -1,27 +1,20 @@
-"""What can be done with a call that rings, other than to answer it; and calls that answer themselves."""
+"""What can be done with a call that rings, other than to answer it."""
 
 from typing import Any
 
 import pytest
 
-from agents.phone.auto_answer import delay_of
 from agents.phone.ringing import _TAKING_TIME, CHOICE_TIME, reply_body
-from agents.sip.events import SessionAnswered, SessionEnded
-from agents.sip.message import Headers
+from agents.sip.events import SessionEnded
 from agents.sip.ringcentral import AgentMessage, Command
 from shared.errors import ActionRefused
 from shared.messages import (
     Answer,
-    Call,
     CallState,
     Cause,
     Decline,
     Done,
     Forward,
-    Hangup,
-    MediaState,
-    Parked,
-    Refused,
     Replied,
     ReplyKind,
     SendReply,
@@ -29,30 +22,9 @@ from shared.messages import (
     ToVoicemail,
 )
 
-from .fakes import DESK, KIOSK, WALL, Rig, settings
-from .test_actions import refused
-
-SID = "35464233129848"
-P_RC = AgentMessage(
-    SID, "{EEB7}", "#996016@sip.test:5060", "16505550100*101", 6, {"Nm": "ADA", "ToNm": "Front Desk"}
-)
-ATTRIBUTES = ("p-rc-api-call-info", "callAttributes=reject,send-vm")
-QUEUE = (
-    "p-rc-api-call-info",
-    "callAttributes=queue-call,reject;callerIdName=ADA;queueName=Sales=all",
-)
-
-
-def ringing(rig: Rig, *headers: tuple[str, str]) -> tuple[str, str]:
-    """Let a call come as the real service brings it; return our call's id and the far end's session."""
-    session = rig.ring(headers=[("P-rc", P_RC.encode()), *(headers or (ATTRIBUTES,))])
-    rig.sip.clear()
-    return rig.call().call_id, session
-
-
-def closed(**body: str) -> AgentMessage:
-    """Return the service's word that it goes on with the call."""
-    return AgentMessage(SID, "", "#1@sip.test", "101", Command.SESSION_CLOSE, {"Cln": "800000000101", **body})
+from .fakes import KIOSK, WALL, Rig
+from .service_talk import P_RC, QUEUE, SID, closed, ringing
+from .talks import live, refused
 
 
 def last(rig: Rig) -> tuple[int, dict[str, str]]:
@@ -129,7 +101,7 @@ def test_a_command_that_comes_to_nothing_is_unknown_and_the_call_can_be_answered
     call_id, _ = ringing(rig)
     request = rig.ask(Decline(call_id=call_id))
     rig.run()
-    wait(rig, _TAKING_TIME)
+    live(rig, _TAKING_TIME)
     refused(rig.answer_to(request), "unknown")
     assert isinstance(rig.do(Answer(call_id=call_id)), Done)
 
@@ -242,7 +214,7 @@ def test_a_choice_that_is_never_heard_of_leaves_the_reply_unknown() -> None:
     request = rig.ask(SendReply(call_id=call_id, text="later"))
     rig.run()
     rig.hang_up_far(session)
-    wait(rig, CHOICE_TIME)
+    live(rig, CHOICE_TIME)
     assert "chose" in refused(rig.answer_to(request), "unknown").message
 
 
@@ -295,119 +267,3 @@ def test_a_reply_that_makes_no_sense_is_refused_before_anything_is_sent(reply: S
     with pytest.raises(ActionRefused) as caught:
         reply_body(reply)
     assert caught.value.code == "bad_request"
-
-
-# -- calls that answer themselves
-
-AUTO = ("Alert-Info", "Auto Answer")
-
-
-def test_a_call_answers_itself_at_the_leaders_window_if_the_service_asks_for_it() -> None:
-    rig = Rig()
-    ringing(rig, ATTRIBUTES, AUTO)
-    assert rig.call().state is CallState.RINGING
-    rig.wait(0.0)
-    assert (rig.call().state, rig.call().media_host) == (CallState.ANSWERED, "desk")
-    assert [event for event in rig.far_events if isinstance(event, SessionAnswered)]
-
-
-def test_a_call_answers_itself_where_a_call_is_already() -> None:
-    rig = Rig()
-    rig.ring()
-    rig.do(Answer(call_id=rig.call().call_id), KIOSK)
-    rig.ring(headers=[AUTO])
-    rig.wait(0.0)
-    assert [call.media_host for call in rig.snapshot.calls] == ["kiosk", "kiosk"]
-
-
-def test_a_call_answers_itself_after_the_delay_and_not_if_it_has_ended() -> None:
-    rig = Rig()
-    delayed = ("Call-Info", "<1@10.0.0.1>;purpose=info;Answer-After=1500")
-    _, session = ringing(rig, ATTRIBUTES, AUTO, delayed)
-    rig.wait(1.4)
-    assert rig.call().state is CallState.RINGING
-    rig.wait(0.1)
-    assert rig.call().state is CallState.ANSWERED
-    rig.hang_up_far(session)
-    _, session = ringing_again(rig, AUTO, delayed)
-    rig.hang_up_far(session)
-    rig.wait(1.5)
-    assert [call.state for call in rig.snapshot.calls] == [CallState.DISPOSED] * 2
-
-
-def ringing_again(rig: Rig, *headers: tuple[str, str]) -> tuple[Call, str]:
-    session = rig.ring(headers=headers)
-    return rig.snapshot.calls[-1], session
-
-
-def test_a_call_that_a_person_answers_first_is_theirs() -> None:
-    rig = Rig()
-    call_id, _ = ringing(rig, AUTO, ("Call-Info", "<1@x>;Answer-After=500"))
-    rig.do(Answer(call_id=call_id), KIOSK)
-    rig.wait(0.6)
-    assert rig.call().media_host == "kiosk"
-    assert rig.call().media is MediaState.CONNECTING
-
-
-def test_a_call_does_not_answer_itself_where_that_was_switched_off() -> None:
-    rig = Rig(settings=settings(auto_answer=False))
-    ringing(rig, ATTRIBUTES, AUTO)
-    rig.wait(1.0)
-    assert rig.call().state is CallState.RINGING
-
-
-def test_a_call_that_nobody_has_sound_for_rings_on() -> None:
-    rig = Rig()
-    for window in (DESK, KIOSK):
-        rig.core.window_gone(window.instance, rig.now)
-    ringing(rig, AUTO)
-    rig.wait(0.5)
-    assert rig.call().state is CallState.RINGING
-    assert isinstance(rig.do(Hangup(call_id=rig.call().call_id)), Done)
-
-
-@pytest.mark.parametrize(
-    ("headers", "delay"),
-    [
-        ([], None),
-        ([("Alert-Info", "Ring Answer")], None),
-        ([("Call-Info", "<1>;Answer-After=5")], None),
-        ([AUTO], 0.0),
-        ([AUTO, ("Call-Info", "<1>;purpose=info")], 0.0),
-        ([AUTO, ("Call-Info", "<1>;Answer-After=250")], 0.25),
-        ([AUTO, ("Call-Info", "<1>;answer-after = 250;x=1")], 0.25),
-        ([AUTO, ("Call-Info", "<1>;Answer-After=999999999")], 60.0),
-        ([AUTO, ("Call-Info", "<1>;Answer-After=-1")], 0.0),
-    ],
-)
-def test_the_delay_is_in_milliseconds_and_at_most_a_minute(
-    headers: list[tuple[str, str]], delay: float | None
-) -> None:
-    assert delay_of(Headers(headers)) == delay
-
-
-def wait(rig: Rig, seconds: float) -> None:
-    """Let time pass in which all windows are there."""
-    end = rig.now + seconds
-    while rig.now < end:
-        for window in (DESK, KIOSK, WALL):
-            rig.core.window_heard(window, rig.now)
-        rig.wait(min(0.5, end - rig.now))
-
-
-def test_what_an_action_returned_is_told_again_to_whoever_asks_again() -> None:
-    rig = Rig()
-    call_id, session = ringing(rig)
-    request = rig.ask(SendReply(call_id=call_id, text="later"))
-    rig.run()
-    rig.hang_up_far(session)
-    rig.tell(closed(Sts="0", Resp="1"))
-    rig.replies.clear()
-    rig.core.request(request, rig.now)
-    rig.run()
-    reply = rig.answer_to(request)
-    assert isinstance(reply, Done)
-    assert reply.value == Replied(answer="yes")
-    assert rig.snapshot.outcomes[-1].value == Replied(answer="yes")
-    assert not isinstance(reply, Refused)
-    assert not isinstance(reply.value, Parked)

@@ -11,11 +11,9 @@ from shared.messages import CallState, Cause, Dial, Flip, Flipped, Replied, Send
 from shared.text import readable
 
 from .fakes import WALL, Rig
+from .service_talk import P_RC, asked, closed, ringing, tell
 from .sip_pair import OFFER
-from .test_actions import refused
-from .test_in_call import asked, tell
-from .test_phone_transfers import answered
-from .test_ringing import P_RC, closed, ringing
+from .talks import answered, refused
 
 HOSTILE = "\x1b[2J\x07e\x7fvil\x9b31m\u202egnp\u2066"
 SHOWN = "[2Jevil31mgnp"
