@@ -8,10 +8,10 @@ from agents.sip.message import Message, Request, make_response, parse
 from agents.sip.reason import make_reason
 from agents.sip.transaction import Send
 
+from .sip_calls import outgoing_call
 from .sip_pair import ANSWER, HELD, OFFER, End, established_call, pair_of_sessions, start_call
 from .sip_service import registered_phone
 from .test_reinvite import CHALLENGE, pair_with_password
-from .test_user_agent import outgoing_call
 
 
 def sent_now(end: End) -> list[Message]:

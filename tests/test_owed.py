@@ -5,9 +5,9 @@ from agents.sip.events import SessionEnded
 from agents.sip.message import Request, make_response, parse
 from agents.sip.owed import LONGEST
 
+from .sip_calls import ends_of, outgoing_call
 from .sip_pair import End, Pair, new_sessions
 from .sip_service import ACCOUNT, NONCE, registered_phone
-from .test_user_agent import ends_of, outgoing_call
 
 
 def given_up() -> tuple[Pair, End, End, str]:

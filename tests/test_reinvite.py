@@ -1,4 +1,4 @@
-"""Changes of an established call that go wrong or are challenged; test_sessions has those that go well."""
+"""Changes of a call that go wrong or are challenged; test_session_changes has those that go well."""
 
 import pytest
 
