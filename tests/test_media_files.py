@@ -3,14 +3,19 @@
 import array
 import itertools
 import math
+import os
 import struct
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from agents.media.analysis import find_tone, rms_level, tone_level
 from agents.media.base import FRAME_BYTES, RATE_HZ
-from agents.media.files import NullSink, Silence, ToneSource, WavSink, WavSource, read_wav
+from agents.media.files import NullSink, Silence, ToneSource, WavFile, WavSink, WavSource, read_wav
 from agents.media.wav import write_header
 from shared.errors import MediaError
 
@@ -118,15 +123,176 @@ def test_a_recording_is_what_was_written(tmp_path: Path) -> None:
     assert sink.seconds == pytest.approx(0.6)
 
 
-def test_a_recording_is_readable_at_any_time_although_nobody_closed_it(tmp_path: Path) -> None:
-    sink, frame = WavSink(tmp_path / "out.wav"), ToneSource(500).read()
-    assert read_wav(tmp_path / "out.wav") == b""
+def test_a_recording_is_readable_at_any_time_although_nobody_closed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, frame, write = tmp_path / "out.wav", ToneSource(500).read(), os.pwrite
+    found: list[bytes] = []
+    has_all = threading.Event()
+
+    def write_and_read(fd: int, data: bytes, at: int) -> int:
+        written = write(fd, data, at)
+        found.append(read_wav(path))
+        if len(found[-1]) >= 100 * FRAME_BYTES:
+            has_all.set()
+        return written
+
+    sink = WavSink(path)
+    assert read_wav(path) == b""
+    monkeypatch.setattr(os, "pwrite", write_and_read)
     for _ in range(110):
         sink.write(frame)
 
-    assert read_wav(tmp_path / "out.wav") == frame * 100
+    assert has_all.wait(5)
+    assert all(pcm == frame * (len(pcm) // FRAME_BYTES) for pcm in found)
     sink.close()
-    assert read_wav(tmp_path / "out.wav") == frame * 110
+    assert sink.wait(5)
+    assert read_wav(path) == frame * 110
+
+
+class SlowDisk:
+    """Holds up whoever reads or writes, until it is told to go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_asked, self._goes_on = threading.Event(), threading.Event()
+        self._write, self._next = os.pwrite, WavFile.next
+        monkeypatch.setattr(os, "pwrite", self._pwrite)
+        monkeypatch.setattr(WavFile, "next", lambda file: self._wait() and self._next(file))
+
+    def go_on(self) -> None:
+        self._goes_on.set()
+
+    def _pwrite(self, fd: int, data: bytes, at: int) -> int:
+        self._wait()
+        return self._write(fd, data, at)
+
+    def _wait(self) -> bool:
+        if self._goes_on.is_set():
+            return True
+        assert threading.current_thread() is not threading.main_thread(), "the sound of all calls waits"
+        self.is_asked.set()
+        return self._goes_on.wait(10)
+
+
+def test_a_disk_that_is_too_slow_leaves_silence_in_its_place_and_the_rest_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, tone = WavSink(tmp_path / "out.wav"), ToneSource(1000)
+    disk = SlowDisk(monkeypatch)
+    frames = [tone.read() for _ in range(50)] * 13
+    for frame in frames[:50]:
+        sink.write(frame)
+    assert disk.is_asked.wait(5)
+    for frame in frames[50:]:
+        sink.write(frame)
+    lost = sink.lost_frames
+    assert 100 <= lost <= 150  # ten seconds fit, and what was taken before
+    disk.go_on()
+    sink.close()
+    assert sink.wait(5)
+
+    heard = read_wav(tmp_path / "out.wav")
+    kept = len(frames) - lost
+    assert sink.seconds == 13.0
+    assert len(heard) == 650 * FRAME_BYTES
+    assert heard[: kept * FRAME_BYTES] == b"".join(frames[:kept])
+    assert heard[kept * FRAME_BYTES :] == bytes(lost * FRAME_BYTES)
+
+
+def test_a_recording_goes_on_at_its_place_in_time_when_the_disk_has_caught_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, frame = WavSink(tmp_path / "out.wav"), ToneSource(1000).read()
+    disk = SlowDisk(monkeypatch)
+    for _ in range(25):
+        sink.write(frame)
+    assert disk.is_asked.wait(5)
+    while not sink.lost_frames:
+        sink.write(bytes(FRAME_BYTES))
+    before = round(sink.seconds * 50)
+    disk.go_on()
+    lost = 0
+    while lost != sink.lost_frames:  # until there is room
+        lost = sink.lost_frames
+        sink.write(frame)
+    sink.close()
+    assert sink.wait(5)
+
+    heard = read_wav(tmp_path / "out.wav")
+    assert round(sink.seconds * 50) == before + lost
+    assert len(heard) == (before + lost) * FRAME_BYTES
+    assert heard[-FRAME_BYTES:] == frame
+    assert heard[(before - 1) * FRAME_BYTES : -FRAME_BYTES] == bytes(lost * FRAME_BYTES)
+
+
+def test_the_end_of_a_recording_does_not_wait_for_a_disk_that_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, frame = WavSink(tmp_path / "out.wav"), ToneSource(1000).read()
+    disk = SlowDisk(monkeypatch)
+    sink.write(frame)
+
+    began = monotonic()
+    sink.close()
+    assert monotonic() - began < 1.0
+    assert not sink.wait(0)
+    disk.go_on()
+    assert sink.wait(5)
+    assert read_wav(tmp_path / "out.wav") == frame
+
+
+def test_a_recording_is_whole_when_the_process_ends_without_closing_it(tmp_path: Path) -> None:
+    program = (
+        "import sys; from agents.media.files import WavSink\n"
+        "sink = WavSink(sys.argv[1])\n"
+        "for _ in range(60): sink.write(bytes([1]) * 1920)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "out.wav")], check=True, timeout=20)
+
+    assert read_wav(tmp_path / "out.wav") == bytes([1]) * 60 * FRAME_BYTES
+
+
+def test_a_disk_that_is_too_slow_delays_a_file_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_wav(tmp_path / "in.wav", rate_hz=48000, channels=1, bits=16, seconds=1.5)
+    ended = threading.Event()
+    whole, source = read_wav(path), WavSource(path, on_end=ended.set)
+    disk = SlowDisk(monkeypatch)
+    frames = [source.read() for _ in range(60)]
+    assert frames[49]
+    assert frames[50:] == [b""] * 10
+    assert source.late_frames == 10
+    disk.go_on()
+    while not source.ended:
+        frames.append(source.read())
+
+    assert b"".join(frames) == whole
+    assert ended.is_set()
+    source.close()
+
+
+def test_a_file_that_is_closed_while_it_is_read_is_closed_when_that_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_wav(tmp_path / "in.wav", rate_hz=48000, channels=1, bits=16, seconds=3)
+    closed = threading.Event()
+    close = WavFile.close
+
+    def closing(file: WavFile) -> None:
+        close(file)
+        closed.set()
+
+    monkeypatch.setattr(WavFile, "close", closing)
+    source, disk = WavSource(path), SlowDisk(monkeypatch)
+    while source.read():
+        pass
+    assert disk.is_asked.wait(5)
+    source.close()
+    assert not closed.is_set()
+    disk.go_on()
+    assert closed.wait(5)
+    assert source.read() == b""
 
 
 def test_a_recording_is_private(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """agents.media.handset, switch, recording and ringer: what lies between a call and its devices."""
 
 import array
+import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -306,14 +307,14 @@ def test_a_disk_that_is_too_slow_ends_a_recording_whole_up_to_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
-    write = WavRecording._write
+    write = os.pwrite
 
-    def slow(self: WavRecording, data: bytes) -> None:
+    def slow(fd: int, data: bytes, at: int) -> int:
         assert go_on.wait(10)
-        write(self, data)
+        return write(fd, data, at)
 
-    monkeypatch.setattr(WavRecording, "_write", slow)
     recording = WavRecording(tmp_path / "call.wav")
+    monkeypatch.setattr(os, "pwrite", slow)
     for _ in range(700):
         recording.write(SILENCE, SILENCE)
     go_on.set()

@@ -1,26 +1,17 @@
-"""Recording both sides of a call to a WAV file, on a thread of its own: a slow disk must not be heard.
+"""Recording both sides of a call to a WAV file.
 
 What waits for the disk is bounded, and so is the file. When either bound is reached the recording ends, whole
 up to there, and says why: a file with a gap in it would not.
 """
 
 import os
-import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.errors import MediaError
 from shared.log import log
 
-from .base import FRAME_BYTES, FRAME_SECONDS, RATE_HZ
-from .pcm import interleaved, mixed
-from .wav import write_header
-
-#: Ten seconds of both sides may wait for the disk: 2 MB.
-_MAX_WAITING_FRAMES = 500
-_WRITE_FRAMES = 25
-_MAX_DATA_BYTES = (1 << 32) - (1 << 20)  # a WAV header counts to 4 GiB
+from .base import FRAME_BYTES, FRAME_SECONDS
+from .wav_writer import MAX_DATA_BYTES, WavWriter
 
 
 class WavRecording:
@@ -44,21 +35,11 @@ class WavRecording:
         longest: float = 4 * 3600.0,
         on_end: Callable[[], object] | None = None,
     ) -> None:
-        self._path, self._channels, self._on_end = Path(path), 2 if stereo else 1, on_end
-        frame_bytes = FRAME_BYTES * self._channels
-        self._left = min(round(longest / FRAME_SECONDS), _MAX_DATA_BYTES // frame_bytes)
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._fd = os.open(self._path, flags, 0o600)
-        except OSError as exc:
-            raise MediaError(f"cannot record to {self._path}: {exc.strerror}") from exc
-        self._size_bytes = 0
-        self._waiting: deque[tuple[bytes, bytes]] = deque()
-        self._due, self._is_stopping = threading.Event(), False
-        self._done = threading.Event()
-        self.problem = ""
-        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
-        self._thread.start()
+        self._path, self._on_end = Path(path), on_end
+        channels = 2 if stereo else 1
+        self._left = min(round(longest / FRAME_SECONDS), MAX_DATA_BYTES // (FRAME_BYTES * channels))
+        self._is_stopping, self._problem = False, ""
+        self._writer = WavWriter(self._path, channels=channels, on_end=self._ended)
 
     @property
     def path(self) -> str:
@@ -68,26 +49,29 @@ class WavRecording:
     @property
     def seconds(self) -> float:
         """How much is in the file."""
-        return self._size_bytes / (2 * self._channels * RATE_HZ)
+        return self._writer.seconds
+
+    @property
+    def problem(self) -> str:
+        """Why it ended before its time; "" if it did not."""
+        return self._writer.problem or self._problem
 
     @property
     def has_ended(self) -> bool:
         """Whether the file is whole, and nothing more will be written."""
-        return self._done.is_set()
+        return self._writer.has_ended
 
     def write(self, said: bytes, heard: bytes) -> None:
         """Take 20 ms of both sides. Never blocks."""
-        if self._is_stopping:
+        if self._is_stopping or self._writer.problem:
             return
         if self._left <= 0:
             self._stop("its longest time is reached")
-        elif len(self._waiting) >= _MAX_WAITING_FRAMES:
+        elif not self._writer.has_room:
             self._stop("the disk is too slow")
         else:
             self._left -= 1
-            self._waiting.append((said, heard))
-            if len(self._waiting) >= _WRITE_FRAMES:
-                self._due.set()
+            self._writer.put(said, heard)
 
     def close(self) -> None:
         """Let the thread write what waits, and end. Returns at once; see :meth:`wait`."""
@@ -95,48 +79,17 @@ class WavRecording:
 
     def wait(self, time: float | None = None) -> bool:
         """Wait until the file is whole; return whether it is."""
-        return self._done.wait(time)
+        return self._writer.wait(time)
 
     def _stop(self, problem: str) -> None:
         if not self._is_stopping:
-            self._is_stopping = True
-            self.problem = problem
-        self._due.set()
+            self._is_stopping, self._problem = True, problem
+        self._writer.close()
 
-    def _run(self) -> None:
-        try:
-            self._write(b"")
-            is_last = False
-            while not is_last:
-                self._due.wait()
-                self._due.clear()
-                is_last = self._is_stopping  # asked before: what was given until then is written
-                self._write(self._take())
-        except OSError as exc:
-            self._is_stopping, self.problem = True, exc.strerror or "it cannot be written"
-        finally:
-            os.close(self._fd)
-            self._done.set()
-            if self.problem:
-                log.error("recording.ended", path=self.path, problem=self.problem)
-            if self.problem and self._on_end is not None:
+    def _ended(self, problem: str) -> None:
+        """Take that nothing more is written. On the writer's thread."""
+        problem = problem or self._problem
+        if problem:
+            log.error("recording.ended", path=self.path, problem=problem)
+            if self._on_end is not None:
                 self._on_end()
-
-    def _take(self) -> bytes:
-        parts = []
-        while self._waiting:
-            said, heard = self._waiting.popleft()
-            parts.append(interleaved(said, heard) if self._channels == 2 else mixed(said, heard))
-        return b"".join(parts)
-
-    def _write(self, data: bytes) -> None:
-        """Append sound; then the header, which so never promises what is not there."""
-        at = os.lseek(self._fd, 0, os.SEEK_END)
-        rest = memoryview(data)
-        if at == 0:
-            os.write(self._fd, write_header(0, RATE_HZ, channels=self._channels))
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        self._size_bytes += len(data)
-        header = write_header(self._size_bytes, RATE_HZ, channels=self._channels)
-        os.pwrite(self._fd, header, 0)
