@@ -4,6 +4,7 @@ PortAudio calls us on threads of its own: :mod:`.queues` has what they and the e
 what devices there are when it starts, and never again: see :class:`_PortAudio`.
 """
 
+import atexit
 import importlib
 import threading
 from collections.abc import Callable
@@ -22,6 +23,8 @@ _PORTAUDIO_HINT = (
     "the PortAudio library is missing; install it (Debian and Ubuntu: apt install libportaudio2, "
     "macOS: brew install portaudio), or use a WAV file or silence instead of a sound device"
 )
+#: How long the end of the program waits for another thread that opens or closes a device, in seconds.
+_EXIT_TIME = 2.0
 Kind = Literal["microphone", "loudspeaker"]
 _CLASSES = {"microphone": "RawInputStream", "loudspeaker": "RawOutputStream"}
 
@@ -51,6 +54,7 @@ class _PortAudio:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._streams: list[_Stream] = []
+        self._sees_the_end = self._is_over = False
 
     @property
     def is_idle(self) -> bool:
@@ -80,6 +84,7 @@ class _PortAudio:
     def open(self, stream: _Stream) -> None:
         """Open and start a stream of our format; PortAudio converts where the device wants another one."""
         with self._lock:
+            self._watch_for_the_end()
             stream.raw = self._start(stream, stream.name)
             self._streams.append(stream)
 
@@ -119,6 +124,29 @@ class _PortAudio:
             if self._streams and not any(stream.is_alive for stream in self._streams):
                 self.refresh()
 
+    def end(self) -> None:
+        """Close all streams for good: the program ends.
+
+        sounddevice ends PortAudio after this, and that hangs or crashes where a stream of PulseAudio is open.
+        """
+        if not self._lock.acquire(timeout=_EXIT_TIME):
+            # Another thread hangs in PortAudio; whoever asks that to end would hang as well.
+            atexit.unregister(_load()._exit_handler)
+            return
+        try:
+            self._is_over = True
+            streams, self._streams = self._streams, []
+            for stream in streams:
+                self._stop(stream)
+        finally:
+            self._lock.release()
+
+    def _watch_for_the_end(self) -> None:
+        if not self._sees_the_end:
+            _load()  # before: what is registered later is called earlier
+            atexit.register(self.end)
+            self._sees_the_end = True
+
     @property
     def needs_mending(self) -> bool:
         """Whether a stream that should be open is not."""
@@ -145,6 +173,8 @@ class _PortAudio:
             threading.Thread(target=_mend, name="device-mend", daemon=True).start()
 
     def _start(self, stream: _Stream, name: str | None) -> Any:
+        if self._is_over:
+            raise MediaError("the program is ending: no sound device is opened any more")
         sounddevice = _load()
         index = None if name is None else choose(self.devices(), stream.kind, name)
         raw, opening = None, object()
@@ -314,7 +344,7 @@ def _latency(stream: _Stream) -> float:
 
 def _close(stream: _Stream) -> None:
     # Not on the event loop: it takes its time, and so may a refresh that is under way.
-    threading.Thread(target=_portaudio.close, args=(stream,), name="device-close").start()
+    threading.Thread(target=_portaudio.close, args=(stream,), name="device-close", daemon=True).start()
 
 
 def _error(what: str, exc: Exception) -> MediaError:

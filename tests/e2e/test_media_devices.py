@@ -31,6 +31,39 @@ async def run_there(script: str, *names: str) -> dict[str, float]:
         return facts
 
 
+#: Ends with its devices open, while the last word is played.
+CARELESS = """
+import time
+from agents.media.devices import DeviceSink, DeviceSource
+from agents.media.files import ToneSource
+ends, tone = (DeviceSource(), DeviceSink()), ToneSource(440)
+for _ in range(5):
+    ends[0].read(), ends[1].write(tone.read())
+    time.sleep(0.01)
+"""
+
+
+async def end_carelessly(times: int) -> list[int | None]:
+    """Return the exit statuses of programs that end with their devices open; None: it did not end."""
+
+    async def run(environment: dict[str, str]) -> int | None:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", CARELESS, env=environment)
+        try:
+            return await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return None
+
+    async with open_pulse(("desk",)) as surroundings:
+        environment = surroundings | {"PYTHONPATH": ":".join(sys.path)}
+        return [*await asyncio.gather(*(run(environment) for _ in range(times)))]
+
+
+def test_a_program_that_leaves_its_devices_open_ends_all_the_same() -> None:
+    assert asyncio.run(end_carelessly(6)) == [0] * 6
+
+
 def test_a_change_of_devices_in_a_call_loses_less_than_100_ms_of_sound() -> None:
     facts = asyncio.run(run_there("device_changer.py", "desk", "head"))
     assert facts["loudspeaker"] < LONGEST_GAP
