@@ -1,8 +1,7 @@
 """What windows are told of calls: ids, queues, calls that answer themselves, connections that break."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,12 @@ from agents.media.analysis import find_tone
 from agents.media.files import NullSink, Silence, WavSink, read_wav
 from agents.media.specs import parse_source
 from agents.media.webrtc import WebRtcSession
-from agents.pbx import Extension, Simulator, SimulatorSettings
 from agents.pbx.fault_orders import HalfOpen
 from agents.pbx.settings import Queue
 from agents.pbx.views import RobotCall
 from coordinator import ActionRefused, Call, CallState, Cause, OutcomeUnknown, Phone
 
-from .test_transfers import WITHIN, Office, ringing, same_call, tell
-
-EXTENSIONS = tuple(Extension(f"10{n}", f"1650555010{n}") for n in (1, 2, 3))
-
-
-@asynccontextmanager
-async def office_with(directory: Path, **options: object) -> AsyncIterator[Office]:
-    settings = SimulatorSettings(directory=directory / "service", extensions=EXTENSIONS, **options)  # type: ignore[arg-type]
-    async with asyncio.timeout(60), Simulator(settings) as simulator, AsyncExitStack() as stack:
-        yield Office(simulator, stack, directory)
+from .office import WITHIN, Office, office, ringing, same_call, tell
 
 
 async def until(phone: Phone, call: Call, state: CallState) -> None:
@@ -70,7 +59,7 @@ def test_the_far_end_sees_the_caller_id_and_both_ends_know_the_services_ids(tmp_
 def test_a_queue_call_says_which_queue_and_can_only_be_answered_or_declined(tmp_path: Path) -> None:
     async def main() -> None:
         queue = Queue("500", "Sales", ("101", "102"))
-        async with office_with(tmp_path, queues=(queue,)) as place:
+        async with office(tmp_path, queues=(queue,)) as place:
             one, other = await place.window("101"), await place.window("102")
             await place.robot_calls("500")
             call, lost = await ringing(one), await ringing(other)
@@ -89,7 +78,7 @@ def test_a_queue_call_says_which_queue_and_can_only_be_answered_or_declined(tmp_
 
 def test_a_branded_service_that_answers_late_keeps_the_call_ringing_until_then(tmp_path: Path) -> None:
     async def main() -> None:
-        async with office_with(tmp_path, robot_answer_delay=1.0) as place:
+        async with office(tmp_path, robot_answer_delay=1.0) as place:
             phone = await place.window("101")
             call = await phone.dial("199")
             await until(phone, call, CallState.RINGING)

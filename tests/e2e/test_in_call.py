@@ -9,7 +9,7 @@ from agents.media.analysis import find_tone, similarity
 from agents.media.files import read_wav
 from coordinator import ActionRefused, Call, CallState, Cause, MediaState, Phone
 
-from .test_transfers import FAREWELL, GREETING, WITHIN, Office, ringing, same_call, tell
+from .office import FAREWELL, GREETING, WITHIN, Office, ringing, same_call, tell
 
 
 async def talking(place: Office, *, says: str = "silence", hears: str = "none") -> tuple[Phone, Phone, str]:

@@ -10,7 +10,7 @@ from agents.media.files import read_wav
 from agents.pbx.robots import SOUNDS
 from coordinator import ActionRefused, Call, CallState, Cause, Phone
 
-from .test_transfers import WITHIN, Office, ringing, tell
+from .office import WITHIN, Office, ringing, tell
 
 TEXTS = ("voicemail", "declined", "menu", "greeting", "farewell")
 

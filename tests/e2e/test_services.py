@@ -11,8 +11,7 @@ from agents.media.files import read_wav
 from agents.pbx.rest.keys import RestFile
 from coordinator import Call, CallState, Cause, Phone, RestClient, RestLogin
 
-from .test_calls_told import office_with
-from .test_transfers import WITHIN, Office, ringing, same_call, tell
+from .office import WITHIN, Office, office, ringing, same_call, tell
 
 _AUDIBLE, _RECENT_BYTES = 0.02, 48_000
 HERTZ = {"101": 1000.0, "102": 1240.0, "103": 1500.0}
@@ -148,7 +147,7 @@ def rest_of(place: Office, extension: str) -> RestClient:
 
 def test_a_conference_has_whom_we_merged_and_whom_we_invited(tmp_path: Path) -> None:
     async def main() -> None:
-        async with office_with(tmp_path, rest_port=0) as place, rest_of(place, "102") as rest:
+        async with office(tmp_path, rest_port=0) as place, rest_of(place, "102") as rest:
             await confer(place, rest)
 
     async def confer(place: Office, rest: RestClient) -> None:

@@ -25,9 +25,9 @@ from coordinator import (
     WebPhone,
 )
 
+from .office import FAREWELL, WITHIN, Office, tell
 from .stage import stage
 from .test_examples import line_with, start_example
-from .test_transfers import FAREWELL, WITHIN, Office, tell
 
 QUIET: dict[str, Any] = {"microphone": "silence", "loudspeaker": "none"}
 
