@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
+from agents.sip.authentication import Authenticator
 from agents.sip.dialog import Endpoint
-from agents.sip.message import Message, parse
+from agents.sip.digest import Credentials, make_challenge
+from agents.sip.message import Message, Request, Response, parse
 from agents.sip.sessions import Sessions
 from agents.sip.transaction import Send
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\n"
 ANSWER = OFFER.replace("o=- 1 1", "o=- 2 1")
 HELD = OFFER.replace("sendrecv", "sendonly").replace("1 1 IN", "1 2 IN")
+CHALLENGE = ("Proxy-Authenticate", make_challenge("sip.test", "n1", qop="auth"))
 
 T = TypeVar("T")
 
@@ -128,3 +131,21 @@ def established_call(pair: Pair) -> tuple[str, str]:
     pair.left.sent.clear()
     pair.right.sent.clear()
     return left_id, right_id
+
+
+def pair_with_password() -> tuple[Pair, End, End]:
+    """Return a caller that can answer challenges, and a callee."""
+    authenticator = Authenticator(Credentials("me", "s3cr3t"), realm="sip.test", new_id=id_factory("auth"))
+    left, right = End(new_sessions("alice", authenticator=authenticator)), End(new_sessions("bob"))
+    return Pair(left, right), left, right
+
+
+def is_answer(status: int, method: str, message: Message) -> bool:
+    return isinstance(message, Response) and message.status == status and message.cseq.method == method
+
+
+def only_frame(end: End) -> Request:
+    """Return the only request that an end wants to send, undelivered."""
+    (send,) = (effect for effect in end.core.effects() if isinstance(effect, Send))
+    assert isinstance(send.message, Request)
+    return send.message

@@ -9,9 +9,18 @@ from agents.sip.reason import make_reason
 from agents.sip.transaction import Send
 
 from .sip_calls import outgoing_call
-from .sip_pair import ANSWER, HELD, OFFER, End, established_call, pair_of_sessions, start_call
+from .sip_pair import (
+    ANSWER,
+    CHALLENGE,
+    HELD,
+    OFFER,
+    End,
+    established_call,
+    pair_of_sessions,
+    pair_with_password,
+    start_call,
+)
 from .sip_service import registered_phone
-from .test_reinvite import CHALLENGE, pair_with_password
 
 
 def sent_now(end: End) -> list[Message]:

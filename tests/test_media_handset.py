@@ -1,54 +1,23 @@
-"""agents.media.handset, switch, recording and ringer: what lies between a call and its devices."""
+"""agents.media.handset, switch and recording: what lies between a call and its devices."""
 
 import array
 import os
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agents.media.analysis import find_tone, rms_level, tone_level
+from agents.media.analysis import tone_level
 from agents.media.base import FRAME_BYTES, SILENCE, Sink, Source
 from agents.media.files import NullSink, Silence, ToneSource, read_wav
 from agents.media.handset import Handset, Volume
 from agents.media.recording import WavRecording
-from agents.media.ringer import RING_HZ, Ringer, RingTone
 from agents.media.switch import SwitchSink, SwitchSource
 from agents.media.wav import read_format
 from shared.errors import ConfigError, MediaError
 
-
-class Ear:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.is_closed = False
-
-    def write(self, frame: bytes) -> None:
-        assert not self.is_closed
-        self.frames.append(frame)
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class Mouth:
-    """A source that says one byte, after being silent for a while."""
-
-    def __init__(self, value: int, *, after: int = 0) -> None:
-        self._frame, self._after = bytes([value]) * FRAME_BYTES, after
-        self.is_closed = False
-
-    def read(self) -> bytes:
-        assert not self.is_closed
-        self._after -= 1
-        return b"" if self._after >= 0 else self._frame
-
-    def close(self) -> None:
-        self.is_closed = True
+from .ear_and_mouth import Ear, Mouth
 
 
 def step(handset: Handset, heard: bytes = SILENCE) -> bytes:
@@ -335,67 +304,3 @@ def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path) -> None:
 def test_a_recording_that_cannot_be_made_is_refused_with_the_cause(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="No such file or directory"):
         WavRecording(tmp_path / "no" / "call.wav")
-
-
-# -- ringing ---------------------------------------------------------------------------------------------
-
-
-def test_the_bell_rings_two_seconds_and_is_silent_for_four() -> None:
-    bell = RingTone()
-    pcm = b"".join(bell.read() or SILENCE for _ in range(450))
-    rings = [rms_level(pcm[second * 96000 : (second + 1) * 96000]) > 0.05 for second in range(9)]
-    assert rings == [True, True, False, False, False, False, True, True, False]
-    assert [round(tone_level(pcm[:96000], hz), 2) for hz in RING_HZ] == [0.1, 0.1]
-
-
-def test_a_ringer_rings_where_it_is_told_to_until_it_is_stopped(tmp_path: Path) -> None:
-    class Bell(Ear):
-        def __init__(self) -> None:
-            super().__init__()
-            self.has_rung, self.has_ended = threading.Event(), threading.Event()
-
-        def write(self, frame: bytes) -> None:
-            super().write(frame)
-            if len(self.frames) == 10:
-                self.has_rung.set()
-
-        def close(self) -> None:
-            super().close()
-            self.has_ended.set()
-
-    bells: list[Bell] = []
-
-    def make() -> Bell:
-        bells.append(Bell())
-        return bells[-1]
-
-    ringer = Ringer(make)
-    ringer.ring(False)
-    ringer.ring(True)
-    ringer.ring(True)
-    assert _wait_for(bells).has_rung.wait(5)
-    ringer.ring(False)
-    assert bells[0].has_ended.wait(5)
-    assert len(bells) == 1
-    assert find_tone(b"".join(bells[0].frames), RING_HZ[0]) is None  # two tones at once are not one
-
-
-def _wait_for(bells: list[Any]) -> Any:
-    for _ in range(500):
-        if bells:
-            return bells[0]
-        threading.Event().wait(0.01)
-    raise AssertionError("it never rang")
-
-
-def test_a_ringer_without_a_device_is_silent_and_harms_nobody() -> None:
-    tried = threading.Event()
-
-    def fails() -> Sink:
-        tried.set()
-        raise MediaError("busy")
-
-    ringer = Ringer(fails)
-    ringer.ring(True)
-    assert tried.wait(5)
-    ringer.ring(False)
