@@ -97,35 +97,27 @@ def test_windows_that_have_gone_make_room_for_living_ones() -> None:
     assert [row.number for row in rows if not row.is_alive] == [3]
 
 
+GRANTED = Entry(
+    at=0,
+    boottime=10.0,
+    event="REGISTER",
+    status=200,
+    instance_id="abcdefgh-1",
+    expires=60,
+    bindings=1,
+    reachable=1,
+)
+
+
 def test_the_binding_counts_down_from_the_last_register() -> None:
-    granted = Entry(
-        at=0,
-        boottime=10.0,
-        event="REGISTER",
-        status=200,
-        instance_id="abcdefgh-1",
-        expires=60,
-        bindings=1,
-        reachable=1,
-    )
-    picture = composed(entries=(granted,))
+    picture = composed(entries=(GRANTED,))
     assert picture.registrar == "1 binding, instance abcdefgh, expires in 50 s"
     assert picture.is_registered
 
 
 def test_a_binding_whose_connection_is_gone_says_so() -> None:
-    granted = Entry(
-        at=0,
-        boottime=10.0,
-        event="REGISTER",
-        status=200,
-        instance_id="a",
-        expires=60,
-        bindings=1,
-        reachable=1,
-    )
     dead = Entry(at=0, boottime=11.0, event="BINDING_UNREACHABLE", bindings=1, reachable=0)
-    picture = composed(entries=(granted, dead))
+    picture = composed(entries=(GRANTED, dead))
     assert picture.registrar.endswith("its connection is gone")
     assert not picture.is_registered
 

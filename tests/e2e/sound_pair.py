@@ -87,6 +87,21 @@ async def pair(one: Source | None = None, other: Source | None = None, **options
         await both.other.close()
 
 
+@contextlib.asynccontextmanager
+async def connected(
+    one: Source | None = None,
+    other: Source | None = None,
+    *,
+    edit: Callable[[str], str] = str,
+    edit_answer: Callable[[str], str] = str,
+    **options: Any,
+) -> AsyncIterator[Pair]:
+    """Return a pair that is connected, its descriptions edited on their way."""
+    async with pair(one, other, **options) as both:
+        await both.connect(edit, edit_answer)
+        yield both
+
+
 def without(*names: str) -> Callable[[str], str]:
     """Return what removes the lines that begin so."""
     return lambda sdp: "".join(

@@ -217,13 +217,19 @@ def test_an_answer_to_a_peer_that_is_gone_says_so() -> None:
     with_sockets(story)
 
 
+def stranger_at(context: Context, endpoint: str) -> "zmq.Socket[bytes]":
+    """Return a socket that is connected to an action server, and says what it likes."""
+    stranger = context.socket(zmq.DEALER)
+    stranger.set(zmq.LINGER, 0)
+    stranger.connect(endpoint)
+    return stranger
+
+
 def test_a_frame_that_is_too_long_costs_its_sender_the_connection_and_nobody_else() -> None:
     async def story(context: Context, base: str) -> None:
         desk = Ear()
         server = ActionServer(context, f"{base}desk", desk)
-        giant = context.socket(zmq.DEALER)
-        giant.set(zmq.LINGER, 0)
-        giant.connect(f"{base}desk")
+        giant = stranger_at(context, f"{base}desk")
         giant.send(b"x" * (MAX_FRAME_BYTES + 1))
         client = ActionClient(context, f"{base}desk", Ear())
         client.send(Resync(epoch=1, instance="good"))
@@ -240,9 +246,7 @@ def test_a_peer_that_sends_nonsense_is_logged_once() -> None:
     async def story(context: Context, base: str) -> None:
         desk = Ear()
         server = ActionServer(context, f"{base}desk", desk)
-        stranger = context.socket(zmq.DEALER)
-        stranger.set(zmq.LINGER, 0)
-        stranger.connect(f"{base}desk")
+        stranger = stranger_at(context, f"{base}desk")
         with capture_logs() as logs:
             for _ in range(50):
                 stranger.send(b"{}")

@@ -99,15 +99,20 @@ def test_a_step_that_is_not_observed_fails_the_demo(
     assert not [pid for pid in pids(out) if is_running(pid)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_demo_politely_and_leaves_nothing_behind(scratch: Path, number: int) -> None:
-    with subprocess.Popen(
+def started_demo(scratch: Path) -> "subprocess.Popen[str]":
+    """Start the demo, which tells its story by itself."""
+    return subprocess.Popen(
         [*DEMO, "--script"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(scratch)},
-    ) as demo:
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_politely_and_leaves_nothing_behind(scratch: Path, number: int) -> None:
+    with started_demo(scratch) as demo:
         assert demo.stdout is not None
         said = ""
         while "exactly one binding" not in said:
@@ -122,13 +127,7 @@ def test_a_signal_ends_the_demo_politely_and_leaves_nothing_behind(scratch: Path
 
 
 def test_whoever_stops_reading_ends_the_demo_without_a_traceback(scratch: Path) -> None:
-    with subprocess.Popen(
-        [*DEMO, "--script"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(scratch)},
-    ) as demo:
+    with started_demo(scratch) as demo:
         assert demo.stdout is not None
         assert demo.stderr is not None
         said = demo.stdout.readline()

@@ -7,7 +7,7 @@ import pytest
 
 from agents.bus import Publisher
 from shared.errors import ActionRefused, OutcomeUnknown
-from shared.messages import Attach, Detach, Done, Outcome, Refused, Request, Resync, Version, encode
+from shared.messages import Attach, Detach, Done, Outcome, Refused, Request, Resync, Unhold, Version, encode
 from tests.fakes import DESK, KIOSK, snapshot
 
 from .window_scene import HOLD, Leader, Scene, perform, play
@@ -60,10 +60,8 @@ def test_an_action_without_a_leader_waits_for_one_and_is_sent_to_it() -> None:
         acting = perform(scene)
         await asyncio.sleep(0)
         leader = scene.lead(4)
-        request = await leader.wait(Request)
-        assert request.epoch == 4
-        version = leader.publish(1)
-        leader.server.send(leader.peer, Done(action_id=request.action_id, version=version))
+        leader.publish(1)
+        assert (await leader.does_what_is_asked()).epoch == 4
         await acting
 
     play(story)
@@ -88,11 +86,8 @@ def test_an_action_that_was_refused_for_want_of_a_leader_is_not_delivered_to_one
             await scene.agent.perform(HOLD, 0.05)
         leader = Leader(scene.context, scene.holder(1))
         scene.leaders.append(leader)
-        later = perform(scene)
-        await leader.wait(Request)
-        assert [message.action_id for message in leader.heard if isinstance(message, Request)] == [
-            leader.heard[-1].action_id  # type: ignore[union-attr]
-        ]
+        later = asyncio.ensure_future(scene.agent.perform(Unhold(call_id="c1"), 5.0))
+        assert (await leader.wait(Request)).action == Unhold(call_id="c1")
         later.cancel()
 
     play(story)
@@ -201,11 +196,7 @@ def test_a_window_says_goodbye_when_it_leaves_and_follows_nobody_any_more() -> N
 
 def test_the_heirs_first_state_is_shown_before_anybody_says_who_leads() -> None:
     async def story(scene: Scene) -> None:
-        leader = scene.lead(1)
-        heir = scene.prepare(2, "kiosk")
-        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
-        await scene.shows((1, 1))
-        await scene.until(lambda: heir.has_listeners)
+        leader, heir = await scene.leader_and_heir()
         leader.die()
         heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
         await scene.shows((2, 1))
@@ -218,11 +209,7 @@ def test_the_heirs_first_state_is_shown_before_anybody_says_who_leads() -> None:
 
 def test_a_line_that_breaks_is_told_unless_the_heir_speaks_up() -> None:
     async def story(scene: Scene) -> None:
-        leader = scene.lead(1)
-        heir = scene.prepare(2, "kiosk")
-        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
-        await leader.wait(Attach)
-        await scene.until(lambda: heir.has_listeners)
+        leader, heir = await scene.leader_and_heir()
         leader.die()
         heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
         await heir.wait(Attach)
@@ -249,9 +236,7 @@ def test_an_action_that_the_dead_leader_never_got_goes_to_the_heir_that_has_spok
         heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
         await scene.shows((2, 1))
         acting = acting or perform(scene)
-        request = await heir.wait(Request)
-        assert request.epoch == 2
-        heir.server.send(heir.peer, Done(action_id=request.action_id, version=Version(2, 1)))
+        assert (await heir.does_what_is_asked()).epoch == 2
         assert (await acting).version == (2, 1)
         ear.close()
 
@@ -260,19 +245,13 @@ def test_an_action_that_the_dead_leader_never_got_goes_to_the_heir_that_has_spok
 
 def test_an_heir_that_another_was_faster_than_is_followed_no_more() -> None:
     async def story(scene: Scene) -> None:
-        leader = scene.lead(1)
-        heir = scene.prepare(2, "kiosk")
-        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
-        await scene.shows((1, 1))
-        await scene.until(lambda: heir.has_listeners)
+        _, heir = await scene.leader_and_heir()
         winner = scene.lead(3)
         heir.publish(1, leader="kiosk", windows=(KIOSK, DESK))
         winner.publish(1, leader="l3", windows=(KIOSK, DESK))
         await scene.shows((3, 1))
         acting = perform(scene)
-        request = await winner.wait(Request)
-        assert request.epoch == 3
-        winner.server.send(winner.peer, Done(action_id=request.action_id, version=Version(3, 1)))
+        assert (await winner.does_what_is_asked()).epoch == 3
         assert (await acting).version == (3, 1)
         assert heir.heard == []
 

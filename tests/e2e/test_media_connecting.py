@@ -12,7 +12,7 @@ from agents.media.webrtc import WebRtcSession
 from shared.errors import MediaError, SipError
 
 from .far_end import far_process
-from .sound_pair import LOOPBACK, Ear, hears_tone, is_silent, pair, until, without
+from .sound_pair import LOOPBACK, Ear, connected, hears_tone, is_silent, pair, until, without
 
 
 def test_a_far_end_that_is_killed_is_failed_in_bounded_time_and_its_recording_is_readable(
@@ -31,8 +31,7 @@ def test_a_far_end_that_is_killed_is_failed_in_bounded_time_and_its_recording_is
 
 def test_an_answer_without_any_candidate_connects_by_the_checks_that_arrive() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect(edit_answer=without("candidate"))
+        async with connected(edit_answer=without("candidate")) as both:
             await both.ears[0].hears(hears_tone(880))
             await both.ears[1].hears(hears_tone(440))
 
@@ -41,8 +40,7 @@ def test_an_answer_without_any_candidate_connects_by_the_checks_that_arrive() ->
 
 def test_an_offer_without_any_candidate_connects_too() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect(edit=without("candidate"))
+        async with connected(edit=without("candidate")) as both:
             await both.ears[1].hears(hears_tone(440))
 
     asyncio.run(main())
@@ -89,8 +87,7 @@ def test_a_far_end_is_accepted_by_its_fingerprint_alone(algorithm: str, expected
 
 def test_a_far_end_that_says_goodbye_is_closed_at_once() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.one.close()
             await until(lambda: both.other.state == "closed", within=2)
 
@@ -99,8 +96,7 @@ def test_a_far_end_that_says_goodbye_is_closed_at_once() -> None:
 
 def test_a_quiet_far_end_that_lives_is_not_failed() -> None:
     async def main() -> None:
-        async with pair(dead_after=0.6) as both:
-            await both.connect()
+        async with connected(dead_after=0.6) as both:
             assert both.one._clock is not None
             both.one._clock.cancel()  # it sends no packet any more, but answers consent checks
             quiet_since = len(both.ears[1].frames)
@@ -123,8 +119,7 @@ def test_a_connection_that_nobody_answers_fails_in_bounded_time() -> None:
 
 def test_a_reinvite_with_the_same_credentials_keeps_the_connection_and_obeys_the_direction() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[0].hears(hears_tone(880))
             held = (both.one.local_sdp or "").replace("a=sendrecv", "a=sendonly")
             answer = await both.other.answer(held)
@@ -142,8 +137,7 @@ def test_a_reinvite_with_the_same_credentials_keeps_the_connection_and_obeys_the
 
 def test_a_reinvite_with_the_same_credentials_may_change_the_codec() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[1].hears(hears_tone(440))
             assert (both.one.counts.codec, both.other.counts.codec) == ("opus", "opus")
             assert both.one.local_sdp is not None
@@ -161,8 +155,7 @@ def test_a_reinvite_with_the_same_credentials_may_change_the_codec() -> None:
 
 def test_a_reinvite_with_new_credentials_moves_the_sound_to_a_new_connection() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[0].hears(hears_tone(880))
             await both.connect()
             await until(lambda: both.states[1] == ["connecting", "connected", "connecting", "connected"])
@@ -177,8 +170,7 @@ def test_another_session_takes_the_place_of_one_that_died() -> None:
     async def main() -> None:
         ear = Ear()
         successor = WebRtcSession(ToneSource(660), ear, addresses=LOOPBACK)
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[1].hears(hears_tone(440))
             try:
                 await successor.apply(await both.other.answer(await successor.offer()))

@@ -20,7 +20,7 @@ from agents.media.webrtc import WebRtcSession
 from shared.actor import new_event_loop
 from shared.errors import MediaError
 
-from .sound_pair import LOOPBACK, Ear, hears_tone, is_silent, pair, until
+from .sound_pair import LOOPBACK, Ear, connected, hears_tone, is_silent, pair, until
 
 
 def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
@@ -28,8 +28,7 @@ def test_sound_that_has_ended_is_freed_without_the_garbage_collector() -> None:
         gc.collect()
         gc.disable()  # it comes seldom, and does not see how much C code holds
         try:
-            async with pair() as both:
-                await both.connect()
+            async with connected() as both:
                 await both.ears[0].hears(hears_tone(880))
                 parts = [(one, one._send, one._receive) for one in (both.one, both.other)]
                 ended: list[weakref.ref[Any]] = [weakref.ref(part) for three in parts for part in three]
@@ -62,8 +61,7 @@ def test_the_event_loop_remembers_no_address_of_a_call() -> None:
 
     async def main() -> None:
         before = addresses()
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[0].hears(hears_tone(880))
         assert addresses() == before
 
@@ -87,8 +85,7 @@ class Starving:
 
 def test_a_source_that_starves_sends_silence_in_time() -> None:
     async def main() -> None:
-        async with pair(one=Starving()) as both:
-            await both.connect()
+        async with connected(one=Starving()) as both:
             assert is_silent(await both.ears[1].listen(50))
             assert both.one.counts.sent >= 45
 
@@ -145,8 +142,7 @@ def test_a_callback_that_raises_does_not_end_the_connection() -> None:
 
 def test_a_close_that_is_given_up_leaves_no_microphone_open() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             assert both.one._link is not None
             address = both.one._link.address
             closing = asyncio.create_task(both.one.close())
@@ -174,8 +170,7 @@ def test_what_strangers_send_to_the_address_of_a_call_does_not_end_it(is_small: 
     async def main() -> None:
         errors: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             assert both.other._link is not None
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 for datagram in datagrams_of_strangers():
@@ -204,8 +199,7 @@ def test_closing_in_the_middle_of_an_answer_leaves_nothing_open() -> None:
 
 def test_frames_keep_real_time_without_drift() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             loop = asyncio.get_running_loop()
             first, begun = both.one.counts.sent, loop.time()
             await both.ears[0].listen(150)
@@ -217,8 +211,7 @@ def test_frames_keep_real_time_without_drift() -> None:
 
 def test_what_was_missed_while_the_process_stood_still_is_skipped_not_sent_late() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[0].hears(hears_tone(880))
             before = both.one.counts.sent
             subprocess.run([sys.executable, "-c", "import time; time.sleep(1.0)"], check=True)  # noqa: ASYNC221
@@ -236,8 +229,7 @@ def test_fifty_sessions_leave_no_task_no_thread_and_no_descriptor_behind() -> No
             return len(asyncio.all_tasks()), threading.active_count(), descriptors
 
         async def once() -> None:
-            async with pair() as both:
-                await both.connect()
+            async with connected() as both:
                 await both.ears[0].listen(2)
 
         await once()

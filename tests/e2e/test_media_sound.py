@@ -20,13 +20,12 @@ from agents.media.webrtc import WebRtcSession
 from shared.errors import MediaError
 
 from .far_end import far_process
-from .sound_pair import LOOPBACK, Ear, hears_tone, is_silent, pair, until, without
+from .sound_pair import LOOPBACK, Ear, connected, hears_tone, is_silent, pair, until, without
 
 
 def test_two_sessions_connect_and_hear_each_other() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[1].hears(hears_tone(440))
             await both.ears[0].hears(hears_tone(880))
             assert both.states == (["connecting", "connected"], ["connecting", "connected"])
@@ -55,8 +54,7 @@ def test_speech_crosses_between_two_processes_and_is_recognised_on_both_sides(tm
 
 def test_hold_silences_both_directions_and_unhold_restores_them() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[0].hears(hears_tone(880))
             both.one.hold(True)
             await both.ears[0].hears(is_silent)
@@ -72,8 +70,7 @@ def test_hold_silences_both_directions_and_unhold_restores_them() -> None:
 
 def test_mute_silences_only_what_we_say() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await both.ears[1].hears(hears_tone(440))
             both.one.mute(True)
             await both.ears[1].hears(is_silent)
@@ -86,8 +83,7 @@ def test_mute_silences_only_what_we_say() -> None:
 
 def test_telephone_keys_arrive_once_each_and_in_both_directions() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             await asyncio.gather(both.one.dtmf("159#"), both.other.dtmf("*0d"))
             await until(lambda: both.tones == (["*", "0", "D"], ["1", "5", "9", "#"]))
             # Keys take the place of sound, and are no losses.
@@ -100,8 +96,7 @@ def test_telephone_keys_arrive_once_each_and_in_both_directions() -> None:
 @pytest.mark.parametrize("ends", ["far end", "new connection", "close"])
 def test_keys_that_did_not_all_go_out_are_not_reported_as_sent(ends: str) -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             sending = asyncio.create_task(both.one.dtmf("0123456789"))
             await until(lambda: bool(both.tones[1]))
             if ends == "far end":
@@ -118,8 +113,7 @@ def test_keys_that_did_not_all_go_out_are_not_reported_as_sent(ends: str) -> Non
 
 def test_a_far_end_that_hangs_up_while_it_hears_the_last_key_has_got_them_all() -> None:
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             sending = asyncio.create_task(both.one.dtmf("12"))
             await until(lambda: both.tones[1] == ["1", "2"])
             await both.other.close()
@@ -220,8 +214,7 @@ def test_both_ends_of_a_lossy_line_know_how_much_is_lost_and_hear_each_other_all
         link.post = sometimes
 
     async def main() -> None:
-        async with pair() as both:
-            await both.connect()
+        async with connected() as both:
             lossy(both.one._link, random.Random(4))
             await until(lambda: both.one.counts.loss_there is not None and both.one.counts.sent > 250)
             there, here = both.other.counts, both.one.counts

@@ -11,8 +11,8 @@ import zmq
 from agents.bus import ActionServer, Publisher
 from agents.dummy import DummyAgent
 from shared.election import Endpoints, Holder
-from shared.messages import Done, Hold, Snapshot, ToLeader, Version, encode
-from tests.fakes import DESK, of_kind, settings, snapshot
+from shared.messages import Attach, Done, Hold, Request, Snapshot, ToLeader, Version, encode
+from tests.fakes import DESK, KIOSK, of_kind, settings, snapshot
 
 Context = zmq.Context[zmq.Socket[bytes]]
 HOLD = Hold(call_id="c1")
@@ -53,6 +53,13 @@ class Leader:
         self.publisher.publish(encode(shown))
         return shown.version
 
+    async def does_what_is_asked(self, version: Version | None = None) -> Request:
+        """Wait for an action, and acknowledge it: its effect is shown from ``version`` on."""
+        request: Request = await self.wait(Request)
+        done = Done(action_id=request.action_id, version=version or Version(self.holder.epoch, 1))
+        self.server.send(self.peer, done)
+        return request
+
     def die(self) -> None:
         self.publisher.close()
         self.server.close()
@@ -91,6 +98,15 @@ class Scene:
         leader = Leader(self.context, self.holder(epoch, instance))
         self.leaders.append(leader)
         return leader
+
+    async def leader_and_heir(self) -> tuple[Leader, Leader]:
+        """Return a leader that is followed, and the heir that its state names, who is listened to."""
+        leader, heir = self.lead(1), self.prepare(2, "kiosk")
+        leader.publish(1, leader="l1", windows=(KIOSK, DESK))
+        await leader.wait(Attach)
+        await self.shows((1, 1))
+        await self.until(lambda: heir.has_listeners)
+        return leader, heir
 
     async def shows(self, version: tuple[int, int]) -> None:
         await self.until(lambda: self.agent.replica.version >= version)
