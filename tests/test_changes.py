@@ -7,7 +7,7 @@ from agents.sip.message import Request as SipRequest
 from agents.sip.message import parse
 from agents.sip.sdp import Sdp
 from agents.sip.transaction import Send
-from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, Problem, ReInvite
+from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, Problem, ReInvite, Unhold
 
 from .fakes import DESK, FAR_ANSWER, FAR_HELD, FAR_OFFER, HOST_OFFER, KIOSK, Rig
 from .talks import answered_call, live, refused
@@ -164,3 +164,46 @@ def test_a_change_that_is_withdrawn_when_its_sound_is_ready_is_followed_by_one_o
 
     assert rig.kinds() == ["MakeOffer", "ApplyAnswer"]
     assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+
+
+def test_nobody_changes_roles_on_the_connection_that_there_is() -> None:
+    rig = Rig()
+    rig.do(Dial(target="102"))
+    far = rig.pick_up()  # it answers "active", so we wait for its handshake
+    for number in (2, 3):
+        rig.far.reinvite(far, FAR_HELD.replace("1 2 IN", f"1 {number} IN"), rig.now)
+        rig.run()
+        assert said(rig)[-1].attribute("setup") == "passive"
+
+
+def test_a_role_outlasts_our_own_offers() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)  # we answered "active"
+    for action in (Hold(call_id=call_id), Unhold(call_id=call_id)):
+        assert isinstance(rig.do(action), Done)
+        assert said(rig)[-1].attribute("setup") == "actpass"
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_HELD, rig.now)
+    rig.run()
+    assert said(rig)[-1].attribute("setup") == "active"
+
+
+def test_a_new_connection_has_roles_of_its_own() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    assert isinstance(rig.do(ReInvite(call_id=call_id)), Done)  # the far end answers "active"
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_HELD, rig.now)
+    rig.run()
+    assert said(rig)[-1].attribute("setup") == "passive"
+
+
+def test_a_call_that_the_far_end_holds_is_held_by_being_inactive() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_HELD, rig.now)
+    rig.run()
+    assert rig.call().held_by_remote
+    directions = []
+    for action in (Hold(call_id=call_id), Unhold(call_id=call_id)):
+        assert isinstance(rig.do(action), Done)
+        directions.append(said(rig)[-1].direction)
+    assert directions == ["inactive", "sendrecv"]  # RFC 3264 §8.4

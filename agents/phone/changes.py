@@ -6,6 +6,7 @@ new connection comes with new ICE credentials, and the window that has the sound
 
 import contextlib
 from functools import partial
+from typing import Literal
 
 from agents.sip.events import ReinviteDone, ReinviteReceived
 from agents.sip.sdp import Direction as SdpDirection
@@ -37,7 +38,7 @@ class Changes:
             record.changing = request
             return
         # This may refuse: then nothing has changed.
-        self._send(record, reoffer(record.local_sdp, _ours(held)), now)
+        self._send(record, reoffer(record.local_sdp, _ours(record, held=held)), now)
         record.changing = request
         if held:
             # The command leaves before the re-INVITE: nothing that is said from now on may reach the far end.
@@ -65,7 +66,7 @@ class Changes:
 
     def repeat(self, record: CallRecord, now: float) -> None:
         """Tell the far end where we are: the same sound once more."""
-        self._send(record, reoffer(record.local_sdp, _ours(record.view.held)), now)
+        self._send(record, reoffer(record.local_sdp, _ours(record, held=record.view.held)), now)
         record.is_repeating = True
 
     def shape(self, record: CallRecord, *, held: bool, now: float) -> None:
@@ -75,10 +76,13 @@ class Changes:
     def done(self, event: ReinviteDone, record: CallRecord, now: float) -> None:
         """Take the far end's answer to a re-INVITE."""
         request, record.changing = record.changing, None
-        if 200 <= event.status < 300:
-            record.local_sdp = newest(record.offered_sdp, record.local_sdp)
-        record.offered_sdp = ""
         is_new = record.is_renewing and record.offered_by == record.view.media_host
+        if 200 <= event.status < 300:
+            role = dtls_role(record.local_sdp, record.remote_sdp)
+            record.local_sdp = newest(record.offered_sdp, record.local_sdp)
+            if not is_new:  # on the connection that there is, nobody's role changes
+                record.local_sdp = Sdp.parse(record.local_sdp).with_attribute("setup", role).encode()
+        record.offered_sdp = ""
         was_repeat, record.is_repeating, record.is_renewing = record.is_repeating, False, False
         if was_repeat:
             if request is not None:
@@ -94,7 +98,7 @@ class Changes:
         """Answer the far end's re-INVITE or UPDATE."""
         user_agent = self._term.user_agent
         if not event.sdp:
-            record.local_sdp = reoffer(record.local_sdp, _ours(record.view.held))
+            record.local_sdp = reoffer(record.local_sdp, _ours(record, held=record.view.held))
             user_agent.accept_reinvite(event.session_id, record.local_sdp, now)
             return
         if not has_audio(event.sdp):
@@ -109,7 +113,7 @@ class Changes:
                 self._silence(record, now)
             self._hosts.answer(host, record, partial(self._reanswered, event, record, before, host), now)
             return
-        self._agree(event, record, _same_answer(record, event), now)
+        self._agree(event, record, _same_answer(record, event, before), now)
 
     # -- inside
 
@@ -147,7 +151,7 @@ class Changes:
         error = ActionRefused("no_media", f"no new connection: {done.error}") if done.error else None
         if error is None:
             sdp = Sdp.parse(done.sdp).continuing(Sdp.parse(record.local_sdp))
-            offer = sdp.with_direction(_ours(record.view.held)).encode()
+            offer = sdp.with_direction(_ours(record, held=record.view.held)).encode()
             try:
                 self._send(record, offer, now)
             except ActionRefused as exc:
@@ -250,8 +254,11 @@ class Changes:
             self._term.acknowledge(request, now, record.call_id)
 
 
-def _ours(held: bool) -> SdpDirection:
-    return "sendonly" if held else "sendrecv"
+def _ours(record: CallRecord, *, held: bool) -> SdpDirection:
+    """Return the direction to offer: who holds a call that the far end holds does not even send (§8.4)."""
+    if held:
+        return "inactive" if record.view.held_by_remote else "sendonly"
+    return "sendrecv"
 
 
 def reoffer(local_sdp: str, direction: SdpDirection) -> str:
@@ -280,10 +287,20 @@ def ice_of(sdp: str) -> str:
     return next((line for line in sdp.splitlines() if line.startswith("a=ice-ufrag:")), "")
 
 
-def _same_answer(record: CallRecord, event: ReinviteReceived) -> str:
-    """Answer a re-INVITE that changes nothing but the direction: our description again (RFC 3264 §8)."""
+def dtls_role(local_sdp: str, remote_sdp: str) -> Literal["active", "passive"]:
+    """Return our role in the DTLS of the connection that both describe, whoever offered it (RFC 8842 §5)."""
+    said = Sdp.parse(local_sdp).attribute("setup")
+    is_passive = said == "passive" or (said != "active" and "a=setup:active" in remote_sdp.splitlines())
+    return "passive" if is_passive else "active"
+
+
+def _same_answer(record: CallRecord, event: ReinviteReceived, before: str) -> str:
+    """Answer a re-INVITE that changes nothing but the direction: our description again (RFC 3264 §8).
+
+    ``before`` is what the far end has said of the connection so far. A browser refuses another role on it.
+    """
     local, remote = Sdp.parse(record.local_sdp), Sdp.parse(event.sdp)
     direction = "inactive" if record.view.held else mirror(event.direction)
-    setup = "passive" if remote.attribute("setup") == "active" else "active"
+    setup = dtls_role(record.local_sdp, before)
     answer = local.with_version(local.version + 1).with_direction(direction).with_attribute("setup", setup)
     return answer.answering(remote).encode()

@@ -1,4 +1,4 @@
-"""Windows call JsSIP through Kamailio: keys go by INFO where the far end takes none in the sound."""
+"""Windows call JsSIP through Kamailio: it holds; keys go by INFO where it takes none in the sound."""
 
 import asyncio
 from collections.abc import Iterator
@@ -73,6 +73,31 @@ def test_keys_go_by_info_to_a_far_end_that_takes_no_others_and_its_own_are_told_
                 for key in "9*D":
                     await theirs.do("digit", 0, key, "INFO")
                 assert (await desk.keys(3), await wall.keys(3)) == ("9*D", "9*D")
+                await call.hangup()
+
+    asyncio.run(main())
+
+
+def test_a_far_end_that_we_called_holds_and_goes_on_and_so_do_we(alice: Account) -> None:
+    async def main() -> None:
+        with Browser() as driver, private_settings() as settings:
+            async with (
+                asyncio.timeout(60),
+                JsSip(driver, alice, "bob") as theirs,
+                join(
+                    "front", account=alice, microphone="tone:440", loudspeaker="none", settings=settings
+                ) as us,
+            ):
+                call = await confirmed(us, theirs)
+                await theirs.do("hold", 0)
+                await us.until(lambda: us.calls[0].held_by_remote)
+                await call.hold()
+                await theirs.do("unhold", 0)
+                await us.until(lambda: not us.calls[0].held_by_remote)
+                await call.unhold()
+                await theirs.do("listen", 0)
+                await theirs.hears(440.0)
+                assert (await theirs.facts())["state"] == "connected"
                 await call.hangup()
 
     asyncio.run(main())
