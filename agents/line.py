@@ -64,6 +64,7 @@ class SipLine:
             now=self._loop.time(),
         )
         self._outgoing: asyncio.Queue[str] = asyncio.Queue(_MOST_UNSENT)
+        self._attempt: asyncio.Timeout | None = None  # to connect
         self._writer: asyncio.Task[None] | None = None
         self._socket: SipSocket | None = None  # the one in use
         self._dropped_for = ""
@@ -142,7 +143,10 @@ class SipLine:
         if socket is not None:
             return socket
         try:
-            return await SipSocket.connect(self._account, backup=self._recovery.uses_backup)
+            async with asyncio.timeout(None) as self._attempt:
+                return await SipSocket.connect(self._account, backup=self._recovery.uses_backup)
+        except TimeoutError:
+            return None  # somebody is in a hurry
         except (ServiceUnreachable, AccountError) as exc:
             self._recovery.failed(self._loop.time(), getattr(exc, "retry_after", None))
             retry_in = self._retry_in()
@@ -151,6 +155,8 @@ class SipLine:
             problem = Problem.UNTRUSTED if is_untrusted else Problem.UNREACHABLE
             self._owner.line_down(problem, str(exc), retry_in)
             return None
+        finally:
+            self._attempt = None
 
     def _tell_lost(self, socket: SipSocket) -> None:
         self._recovery.lost(self._loop.time())
@@ -241,4 +247,6 @@ class SipLine:
     def _start_over(self, reason: str) -> None:
         self._recovery.hurry(self._loop.time())
         self._hurry.set()
+        if self._attempt is not None and not self._attempt.expired():
+            self._attempt.reschedule(self._loop.time())  # it waits for an answer to where we are no more
         self.drop(reason)

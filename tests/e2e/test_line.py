@@ -324,6 +324,34 @@ def test_what_happens_to_the_computer_makes_a_new_connection_at_once(
     asyncio.run(main())
 
 
+def test_an_attempt_that_hangs_is_given_up_when_the_network_has_changed(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "OPEN_TIME", 600.0)
+
+    async def main() -> None:
+        callers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+        def greeted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            callers.put_nowait(writer)  # and is told nothing: its TLS never begins
+
+        silent = await asyncio.start_server(greeted, "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        async with silent, proxies(certificate) as (_, _, account):
+            hanging = replace(account, outbound_proxy=f"127.0.0.1:{port}", outbound_proxy_backup=None)
+            async with line(hanging) as (made, owner):
+                await owner.hears("down none")
+                hung = [await callers.get()]
+                for _ in range(2):
+                    made._moved(True)
+                    made._moved(True)
+                    hung.append(await callers.get())
+            for writer in hung:
+                writer.close()
+
+    asyncio.run(main())
+
+
 def test_a_way_that_is_back_ends_the_waiting(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
