@@ -47,6 +47,7 @@ from .phone import (
     Effect,
     ForgetInstance,
     KeepLine,
+    LeaveEstate,
     LeaveProxy,
     SendSip,
     TellWindow,
@@ -277,7 +278,7 @@ class RealAgent:
 
     def _do(self, effects: list[Effect]) -> None:
         """Let out what changes the world; the state that shows it, and then the answers, follow."""
-        if any(isinstance(effect, SendSip) for effect in effects):
+        if any(isinstance(effect, SendSip | LeaveEstate) for effect in effects):
             self._leave_estate()
         for effect in effects:
             match effect:

@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import convert
 
-from agents.phone import AnswerAction, CommandHost, DropLine, Estate, PhoneCore, SendSip, TellWindow
+from agents.phone import (
+    AnswerAction,
+    CommandHost,
+    DropLine,
+    Estate,
+    LeaveEstate,
+    PhoneCore,
+    SendSip,
+    TellWindow,
+    decode_estate,
+)
 from agents.sip.events import ReinviteReceived
 from agents.sip.message import Headers, make_response, parse
 from agents.sip.message import Request as SipRequest
@@ -118,6 +128,7 @@ class Rig:
         self.commands: list[tuple[str, MediaCommand]] = []
         self.replies: list[tuple[str, Done | Refused]] = []
         self.effects: list[Any] = []  # in the order in which the core asked for them
+        self.left = self.core.estate()  # what a successor would get if the process died now
         self.dropped: list[str] = []
         self.reinvite_status: int | None = 200  # what the far end says to a re-INVITE; None: nothing yet
         self.reinvite_sdp = FAR_ANSWER
@@ -222,8 +233,12 @@ class Rig:
         self.run()
         return session
 
-    def take_over(self, *, estate: Estate | None, predecessor_died: bool = True) -> None:
+    def take_over(
+        self, *, estate: Estate | Literal["as left"] | None = "as left", predecessor_died: bool = True
+    ) -> None:
         """Let the leader's process die or be passed over, and the kiosk lead with what was left to it."""
+        if estate == "as left":
+            estate = decode_estate(self.left)
         seed, self.epoch = self.snapshot, self.epoch + 1
         self.core = PhoneCore(
             group="front",
@@ -273,6 +288,8 @@ class Rig:
 
     def _drain_core(self) -> bool:
         effects = self.core.effects(self.now)
+        if any(isinstance(effect, SendSip | LeaveEstate) for effect in effects):
+            self.left = self.core.estate()
         if self.core.take_changed():
             self.sequence += 1
         for effect in effects:

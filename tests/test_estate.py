@@ -15,6 +15,7 @@ from shared.messages import (
     Hangup,
     Hold,
     Mute,
+    Problem,
     Refused,
     ShapeMedia,
     Unhold,
@@ -176,6 +177,72 @@ def test_a_call_that_the_far_end_hung_up_while_nobody_led_is_over() -> None:
     rig.reinvite_status = 481
     rig.take_over(estate=estate_of(rig))
     assert (rig.call().cause, rig.call().status) == (Cause.HUNG_UP_THERE, 481)
+
+
+def told(rig: Rig, session: str) -> bool:
+    """Whether the far end knows that its call is over."""
+    return session not in [one.session_id for one in rig.far.live()]
+
+
+def test_a_call_that_was_hung_up_without_a_connection_stays_over_and_its_far_end_is_told() -> None:
+    rig, session = answered_at(KIOSK)
+    rig.core.disconnected(Problem.UNREACHABLE, "no network", rig.now)
+    rig.do(Hangup(call_id=rig.call().call_id), KIOSK)
+    rig.wait(settings().ended_calls_time + 1)
+    assert rig.snapshot.calls == ()
+    rig.take_over()
+    assert rig.snapshot.calls == ()
+    assert told(rig, session)
+
+
+def test_a_call_that_was_given_up_without_a_connection_stays_over_and_its_far_end_is_told() -> None:
+    rig, session = answered_at(KIOSK)
+    rig.core.disconnected(Problem.UNREACHABLE, "no network", rig.now)
+    rig.wait(60)
+    rig.take_over()
+    assert rig.snapshot.calls == ()
+    assert told(rig, session)
+
+
+def test_a_far_end_that_may_not_have_heard_the_bye_of_the_dead_is_told_by_the_successor_and_the_next() -> (
+    None
+):
+    rig, session = answered_at(KIOSK)
+    rig.is_cut = True
+    rig.ask(Hangup(call_id=rig.call().call_id), KIOSK)
+    rig.run()
+    numbers = [parse(frame).cseq.number for frame in rig.frames if frame.startswith("BYE")]
+    rig.take_over()
+    rig.is_cut = False
+    rig.take_over()
+    later = [parse(frame).cseq.number for frame in rig.frames if frame.startswith("BYE")][len(numbers) :]
+    assert len(later) == 1
+    assert later[0] > max(numbers)
+    assert told(rig, session)
+    assert rig.call().cause is Cause.HUNG_UP_HERE
+
+
+def test_a_call_that_was_hung_up_before_its_ack_came_is_ended_at_the_far_end_by_the_successor() -> None:
+    rig = Rig()
+    session = rig.ring()
+    rig.is_cut = True  # our 200 is lost
+    rig.do(Answer(call_id=rig.call().call_id), KIOSK)
+    rig.ask(Hangup(call_id=rig.call().call_id), KIOSK)
+    rig.run()
+    rig.is_cut = False
+    assert not told(rig, session)
+    sent = len(rig.sip)
+    rig.take_over()
+    assert told(rig, session)
+    later = rig.sip[sent:]
+    assert later.index("200 INVITE") < later.index("BYE")
+
+
+def test_a_far_end_that_has_answered_the_bye_is_not_told_again() -> None:
+    rig, _ = answered_at(KIOSK)
+    rig.do(Hangup(call_id=rig.call().call_id), KIOSK)
+    rig.take_over()
+    assert rig.sip.count("BYE") == 1
 
 
 def test_a_session_that_cannot_be_read_loses_its_call_and_no_other() -> None:

@@ -1,11 +1,16 @@
 """[core] What a leader leaves behind: all that its successor needs to go on with answered calls.
 
+And to hang up those that are over, where the far end may not have heard of that.
+
 It goes to candidates only, over a socket of its own: an SDP holds the passwords of the call's sound, and no
 window needs it. The leader publishes it before the messages that it describes leave, so a successor is hardly
 ever behind the service. One may be all the same: it slept while another led and died. So each epoch has its
 own range of CSeq in every dialog, above those of the epochs before: the far end takes what the newest leader
 says (it may be higher by more than one), and refuses what one before still sends (RFC 3261 §12.2.2).
 """
+
+import contextlib
+from typing import Any
 
 import msgspec
 
@@ -33,10 +38,18 @@ class Legacy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estate(msgspec.Struct, frozen=True, kw_only=True):
-    """All answered calls of one leader."""
+    """All answered calls of one leader.
+
+    ``owed`` are calls that are over, in JSON as :meth:`UserAgent.export_owed` returns them: their far ends
+    were not told, or nobody can say that they were. It is in no repr, as ``session`` is in none.
+    """
 
     epoch: int
     calls: tuple[Legacy, ...] = ()
+    owed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Estate of {self.epoch}: {len(self.calls)} calls>"
 
 
 _decoder = msgspec.json.Decoder(Estate)
@@ -64,7 +77,8 @@ def encode_estate(term: Term) -> bytes:
         for record in term.calls.live()
         if record.view.state is CallState.ANSWERED and (session := _export(term, record))
     ]
-    return msgspec.json.encode(Estate(epoch=term.epoch, calls=tuple(calls)))
+    owed = [msgspec.json.encode(data).decode() for data in term.user_agent.export_owed()]
+    return msgspec.json.encode(Estate(epoch=term.epoch, calls=tuple(calls), owed=tuple(owed)))
 
 
 def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> list[CallRecord]:
@@ -72,7 +86,8 @@ def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> li
 
     All other calls are lost, and said to be.
     """
-    left = {legacy.call.call_id: legacy for legacy in estate.calls} if estate else {}
+    estate = estate or Estate(epoch=term.epoch)
+    left = {legacy.call.call_id: legacy for legacy in estate.calls}
     known = {call.call_id for call in seed.calls}
     views = [*seed.calls, *(legacy.call for key, legacy in left.items() if key not in known)]
     restored = []
@@ -81,26 +96,43 @@ def inherit(term: Term, seed: Snapshot, estate: Estate | None, now: float) -> li
         legacy = left.get(view.call_id)
         if view.state.is_final:
             record.removed_at = now + 1.0
+            if legacy is not None:  # its end was shown, and the dead process may have said no more than that
+                _owe(term, legacy.session, estate.epoch, now)
             continue
-        if estate is not None and legacy is not None and _restore(term, record, legacy, estate.epoch):
+        if legacy is not None and _restore(term, record, legacy, estate.epoch):
             restored.append(record)
         else:
             term.end_call(record, Cause.LOST, now, reason="a process that it needs has died")
+    for session in estate.owed:
+        _owe(term, session, estate.epoch, now)
     return restored
 
 
 def _restore(term: Term, record: CallRecord, legacy: Legacy, epoch: int) -> bool:
     try:
-        data = msgspec.json.decode(legacy.session)
-        data["dialog"]["local_cseq"] += (term.epoch - epoch) * _CSEQ_RANGE
-        record.session_id = term.user_agent.restore_session(data)
-    except (SipError, msgspec.DecodeError, KeyError, TypeError):
+        record.session_id = term.user_agent.restore_session(_decode(legacy.session, term.epoch - epoch))
+    except (SipError, ActionRefused):
         return False
     record.change(state=CallState.ANSWERED)
     record.local_sdp, record.remote_sdp = legacy.local_sdp, legacy.remote_sdp
     record.is_orphan = legacy.is_orphan
     record.told_muted, record.told_held = record.view.muted, record.view.held
     return True
+
+
+def _owe(term: Term, session: str, epoch: int, now: float) -> None:
+    with contextlib.suppress(SipError):
+        term.user_agent.restore_owed(_decode(session, term.epoch - epoch), now)
+
+
+def _decode(session: str, epochs: int) -> dict[str, Any]:
+    """Return an exported session, its numbers moved on by so many epochs; raises :exc:`SipError`."""
+    try:
+        data: dict[str, Any] = msgspec.json.decode(session, type=dict[str, Any])
+        data["dialog"]["local_cseq"] += epochs * _CSEQ_RANGE
+    except (msgspec.DecodeError, KeyError, TypeError) as exc:
+        raise SipError(f"not an exported session: {type(exc).__name__}") from exc
+    return data
 
 
 def _export(term: Term, record: CallRecord) -> str:

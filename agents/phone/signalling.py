@@ -34,6 +34,7 @@ from shared.text import readable
 from .calls import CallRecord
 from .changes import ice_of
 from .parts import Parts
+from .term import LeaveEstate
 
 _CAUSES = {
     "remote_bye": Cause.HUNG_UP_THERE,
@@ -218,3 +219,4 @@ class Signalling:
         self._parts.transfers.ended(record, now)
         self._parts.ringing.ended(record, now)
         self._parts.in_call.ended(record, now)
+        self._term.effects.append(LeaveEstate())

@@ -88,7 +88,22 @@ class ForgetInstance:
     instance: str
 
 
-Effect = SendSip | DropLine | KeepLine | LeaveProxy | TellWindow | CommandHost | AnswerAction | ForgetInstance
+@dataclass(frozen=True, slots=True)
+class LeaveEstate:
+    """Effect: what a successor would need is another now, although no SIP message may say so."""
+
+
+Effect = (
+    SendSip
+    | DropLine
+    | KeepLine
+    | LeaveProxy
+    | TellWindow
+    | CommandHost
+    | AnswerAction
+    | ForgetInstance
+    | LeaveEstate
+)
 
 
 class Term:
@@ -162,6 +177,7 @@ class Term:
             record.changing = None
             self.refuse(changing, ActionRefused("wrong_state", "the call ended meanwhile"), now)
         self.close_media(record)
+        self.effects.append(LeaveEstate())
 
     def end_here(self, record: CallRecord, cause: Cause, now: float, *, reason: str = "") -> None:
         """End a live call from our side; windows see it at once, the service's answer settles the rest."""

@@ -24,6 +24,13 @@ class Farewell:
         self._attempts = 1
         self._headers: list[tuple[str, str]] = []
         self.is_waiting = False  # for a connection
+        self._is_unheard = False  # sent, and not answered yet
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether we have hung up, and nobody can say that the far end knows."""
+        waits_for_ack = self._session.wants_end and self._session.state is SessionState.ANSWERED
+        return self.is_waiting or self._is_unheard or waits_for_ack
 
     def say(self, now: float, headers: Pairs = ()) -> None:
         """Send the BYE."""
@@ -35,7 +42,7 @@ class Farewell:
 
     def say_later(self, now: float, headers: Pairs = ()) -> None:
         """Keep the BYE for the next connection. If there is none within 32 s, the session ends without."""
-        self.is_waiting, self._headers = True, [*headers]
+        self.is_waiting, self._is_unheard, self._headers = True, False, [*headers]
         self._session.state = SessionState.ENDING
         self._context.timers.set((self._session.session_id, "farewell"), now + TIMEOUT)
 
@@ -54,11 +61,12 @@ class Farewell:
             self._attempts += 1
             self._send(again, now)
         else:
+            self._is_unheard = False
             session.end("local_bye", response.status, response.reason, now)
 
     def timed_out(self, status: int, reason: str, now: float, *, is_transport: bool) -> None:
         """Take that no answer will come."""
-        session = self._session
+        session, self._is_unheard = self._session, False
         if is_transport and self._context.late_goodbyes and session.state is not SessionState.ENDED:
             self.say_later(now, self._headers)
         elif is_transport and self._context.late_goodbyes and session.dialog is not None:
@@ -73,10 +81,11 @@ class Farewell:
 
     def give_up(self, cause: EndCause, status: int | None, reason: str, now: float) -> None:
         """End the session without a BYE: the far end is told by :mod:`.owed`, if it ever can be."""
+        self.is_waiting = False
         if self._context.late_goodbyes and self._session.dialog is not None:
             self._context.owed.say_later(self._session.dialog, now)
         self._session.end(cause, status, reason, now)
 
     def _send(self, request: Request, now: float) -> None:
-        self._request = request
+        self._request, self._is_unheard = request, True
         self._context.send_request(request, self._session.session_id, "bye", now)

@@ -5,20 +5,32 @@ has seen none, however late (§15.1.1); whoever has forgotten the dialog answers
 """
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shared.errors import SipError
 
 from .dialog import Dialog
-from .message import Request
+from .message import Request, Response, parse
 from .transaction import ResponseReceived, TimedOut, TransactionKey
 
 if TYPE_CHECKING:
     from .context import Context
+    from .session import Session
 
 #: Far ends that guard their sessions have given one up by then (RFC 4028 §4 recommends this lifetime).
 LONGEST = 1_800.0
 #: Calls whose far ends are still to be told that they are over, some 500 bytes each; beyond it the oldest go.
 _MOST = 64
+
+
+class _Waiting(NamedTuple):
+    """A BYE that waits for a connection. ``answer``: ours, which the far end may not have heard either."""
+
+    dialog: Dialog
+    since: float
+    answer: Response | None = None
 
 
 @dataclass(slots=True)
@@ -34,7 +46,7 @@ class Owed:
 
     def __init__(self, context: "Context") -> None:
         self._context = context
-        self._waiting: deque[tuple[Dialog, float]] = deque(maxlen=_MOST)  # for a connection; and since when
+        self._waiting: deque[_Waiting] = deque(maxlen=_MOST)
         self._sent: dict[TransactionKey, _Bye] = {}
 
     def say(self, dialog: Dialog, now: float, *, since: float | None = None) -> None:
@@ -44,12 +56,34 @@ class Owed:
 
     def say_later(self, dialog: Dialog, now: float) -> None:
         """Keep the BYE for the next connection."""
-        self._waiting.append((dialog, now))
+        self._waiting.append(_Waiting(dialog, now))
+
+    def export(self, sessions: "Iterable[Session]") -> list[dict[str, Any]]:
+        """Return what far ends may not know yet as plain data, for :meth:`inherit` in another process.
+
+        ``sessions`` are those that we have, of which some may be hung up.
+        """
+        hung_up = (one for one in sessions if one.farewell.is_owed)
+        dialogs = [
+            *((one.dialog, one.callee.unacknowledged) for one in hung_up),
+            *((one.dialog, one.answer) for one in self._waiting),
+            *((bye.dialog, None) for bye in self._sent.values()),
+        ]
+        return [_exported(dialog, answer) for dialog, answer in dialogs if dialog is not None]
+
+    def inherit(self, data: Mapping[str, Any], now: float) -> None:
+        """Say what another process owed; raises :exc:`SipError` for bad data."""
+        answer = parse(data["answer"]) if "answer" in data else None
+        if answer is not None and not isinstance(answer, Response):
+            raise SipError("not what a far end was to be told")
+        self._waiting.append(_Waiting(Dialog.restore(data.get("dialog", {})), now, answer))
 
     def reachable(self, now: float) -> None:
         """Take that there is a connection again: tell all to whom it may still be news."""
         while self._waiting:
-            dialog, given_up_at = self._waiting.popleft()
+            dialog, given_up_at, answer = self._waiting.popleft()
+            if answer is not None:
+                self._context.transactions.send_again(answer)  # before it, a BYE is for nobody (§15)
             if now < given_up_at + LONGEST:
                 self.say(dialog, now, since=given_up_at)
 
@@ -61,7 +95,7 @@ class Owed:
         if isinstance(effect, TimedOut):
             del self._sent[effect.key]
             if effect.is_transport:
-                self._waiting.append((bye.dialog, bye.given_up_at))
+                self._waiting.append(_Waiting(bye.dialog, bye.given_up_at))
         elif effect.response.is_final:
             del self._sent[effect.key]
             again = self._context.answer_challenge(bye.request, effect.response, bye.attempts)
@@ -73,3 +107,8 @@ class Owed:
     def _send(self, bye: _Bye, now: float) -> None:
         self._sent[self._context.transactions.request(bye.request, now)] = bye
         self._context.flush()
+
+
+def _exported(dialog: Dialog, answer: Response | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"dialog": dialog.export()}
+    return data if answer is None else data | {"answer": answer.encode()}

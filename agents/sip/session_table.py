@@ -1,5 +1,7 @@
 """[core] The sessions of one connection, and whose a message is (RFC 3261 §8.2, §9.2, §12.2.2)."""
 
+from collections.abc import Iterator
+
 from shared.errors import ActionRefused
 
 from .events import SessionState
@@ -23,6 +25,9 @@ class SessionTable:
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._sessions
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
 
     def __getitem__(self, session_id: str) -> Session:
         return self._sessions[session_id]

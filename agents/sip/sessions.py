@@ -191,6 +191,14 @@ class Sessions:
         """Return an established call as plain data, for :meth:`restore` in another process."""
         return self.session(session_id).export()
 
+    def export_owed(self) -> list[dict[str, Any]]:
+        """Return the calls that are over here, and of whose end the far end may not know."""
+        return self._context.owed.export(self._table)
+
+    def restore_owed(self, data: Mapping[str, Any], now: float) -> None:
+        """Tell the far end of such a call of another process that it is over, once :meth:`reachable`."""
+        self._context.owed.inherit(data, now)
+
     def restore(self, data: Mapping[str, Any]) -> str:
         """Take over a call that another process exported, and return its session's id."""
         session = Session.restore(self._context, data)
@@ -229,8 +237,7 @@ class Sessions:
     def receive(self, message: Message, now: float) -> None:
         """Take a message from the network.
 
-        Raises:
-            SipError: If a part that is needed cannot be read. The message is dropped, all else goes on.
+        Raises :exc:`SipError` if a part that is needed cannot be read: it is dropped, all else goes on.
         """
         self._context.transactions.receive(message, now)
         self._pump(now)

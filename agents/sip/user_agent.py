@@ -275,6 +275,14 @@ class UserAgent:
         """Go on with a call that another process exported; returns its session id. Raises :exc:`SipError`."""
         return self._sessions.restore(data)
 
+    def export_owed(self) -> list[dict[str, Any]]:
+        """Return the calls that are over here, and of whose end the far end may not know, as plain data."""
+        return self._sessions.export_owed()
+
+    def restore_owed(self, data: Mapping[str, Any], now: float) -> None:
+        """Tell the far end of such a call of another process that it is over. Raises :exc:`SipError`."""
+        self._sessions.restore_owed(data, now)
+
     # -- inputs
 
     def receive(self, frame: str, now: float) -> None:
