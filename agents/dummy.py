@@ -13,7 +13,7 @@ from shared import ids
 from shared.clock import boottime
 from shared.config import Settings
 from shared.election import Endpoints, Holder
-from shared.errors import ActionRefused, OutcomeUnknown
+from shared.errors import ActionRefused, MessageError, OutcomeUnknown
 from shared.messages import (
     Action,
     Attach,
@@ -26,6 +26,7 @@ from shared.messages import (
     Snapshot,
     SnapshotReader,
     Window,
+    require_sendable,
 )
 from shared.replica import Change, Replica
 from shared.trace import Trace
@@ -139,6 +140,10 @@ class DummyAgent:
         """
         if self._is_closed:
             raise ActionRefused("no_leader", "this window has left the group; nothing was done")
+        try:
+            require_sendable(action)
+        except MessageError as exc:
+            raise ActionRefused("bad_request", f"this cannot be sent: {exc}") from exc
         time = self._settings.action_time if time is None else time
         if self._next is not None:
             self.follow(self._next)

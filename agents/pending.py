@@ -84,6 +84,9 @@ class PendingActions:
         """Return its answer, or raise it: see :meth:`agents.dummy.DummyAgent.perform`."""
         try:
             return await pending.reply
+        except asyncio.CancelledError:
+            self._withdraw(pending.action_id)  # nobody waits for it any more
+            raise
         finally:
             self._actions.pop(pending.action_id, None)
             self._trace.answered(pending.action_id, pending.reply)

@@ -45,6 +45,7 @@ from .codec import (
     decode_snapshot,
     decode_to_leader,
     encode,
+    require_sendable,
 )
 from .envelopes import (
     ApplyAnswer,
@@ -163,4 +164,5 @@ __all__ = [
     "decode_snapshot",
     "decode_to_leader",
     "encode",
+    "require_sendable",
 ]

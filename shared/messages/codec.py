@@ -6,6 +6,7 @@ import msgspec
 
 from shared.errors import MessageError
 
+from .actions import Action
 from .base import Version, Wire
 from .envelopes import FromLeader, ToLeader
 from .state import Call, Outcome, Registration, Snapshot, Window
@@ -17,6 +18,7 @@ MAX_FRAME_BYTES = 256 * 1024
 
 _encoder = msgspec.json.Encoder()
 _snapshot_decoder: msgspec.json.Decoder[Snapshot] = msgspec.json.Decoder(Snapshot)
+_action_decoder: msgspec.json.Decoder[Action] = msgspec.json.Decoder(Action)
 _to_leader_decoder: msgspec.json.Decoder[ToLeader] = msgspec.json.Decoder(ToLeader)
 _from_leader_decoder: msgspec.json.Decoder[FromLeader] = msgspec.json.Decoder(FromLeader)
 
@@ -82,6 +84,14 @@ class SnapshotReader:
             )
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise _undecodable(frame, exc) from exc
+
+
+def require_sendable(action: Action) -> None:
+    """Raise :exc:`MessageError` if nobody could read ``action``: a program may have filled it with anything."""
+    try:
+        _action_decoder.decode(_encoder.encode(action))
+    except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as exc:
+        raise MessageError(str(exc)[:200]) from exc
 
 
 def decode_to_leader(frame: bytes) -> ToLeader:

@@ -7,7 +7,19 @@ import pytest
 
 from agents.bus import Publisher
 from shared.errors import ActionRefused, OutcomeUnknown
-from shared.messages import Attach, Detach, Done, Outcome, Refused, Request, Resync, Unhold, Version, encode
+from shared.messages import (
+    Attach,
+    Detach,
+    Dial,
+    Done,
+    Outcome,
+    Refused,
+    Request,
+    Resync,
+    Unhold,
+    Version,
+    encode,
+)
 from tests.fakes import DESK, KIOSK, snapshot
 
 from .window_scene import HOLD, Leader, Scene, perform, play
@@ -254,5 +266,33 @@ def test_an_heir_that_another_was_faster_than_is_followed_no_more() -> None:
         assert (await winner.does_what_is_asked()).epoch == 3
         assert (await acting).version == (3, 1)
         assert heir.heard == []
+
+    play(story)
+
+
+def test_what_its_caller_has_given_up_is_not_done_by_a_leader_that_comes_later() -> None:
+    async def story(scene: Scene) -> None:
+        scene.agent.follow(scene.holder(1))
+        asking = asyncio.ensure_future(scene.agent.perform(HOLD))
+        await asyncio.sleep(0)
+        asking.cancel()
+        leader = scene.prepare(1)
+        await leader.wait(Attach)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert [message for message in leader.heard if isinstance(message, Request)] == []
+
+    play(story)
+
+
+@pytest.mark.parametrize("target", [16505550123, "\udcff", None, ["101"]])
+def test_an_action_that_cannot_be_sent_is_refused_at_once_and_leaves_nothing_behind(target: Any) -> None:
+    async def story(scene: Scene) -> None:
+        scene.agent.follow(scene.holder(1))
+        with pytest.raises(ActionRefused, match="cannot be sent") as refusal:
+            await scene.agent.perform(Dial(target=target), 1.0)
+        assert refusal.value.code == "bad_request"
+        leader = scene.lead(2)
+        assert (await leader.wait(Attach)).epoch == 2
 
     play(story)
