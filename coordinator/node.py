@@ -15,6 +15,7 @@ from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
 from shared.messages import Problem, Registration, RegistrationState, Window
 from shared.phone import Phone
+from shared.text import readable
 from shared.trace import Trace
 
 from .group import load_instance_id, open_group_dir
@@ -55,7 +56,7 @@ class Node:
         self._candidate, self._sound = candidate, sound
         self._window = Window(
             instance=ids.new_id(4),
-            name=name,
+            name=readable(name, 64) or f"window-{os.getpid()}",
             pid=os.getpid(),
             media=sound is not None,
             candidate=candidate,
@@ -228,7 +229,7 @@ async def join(
         group,
         account,
         settings,
-        name=name or f"window-{os.getpid()}",
+        name=name,
         candidate=sound is not None if candidate is None else candidate,
         sound=sound,
         sip_trace=sip_trace,

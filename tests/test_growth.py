@@ -2,7 +2,22 @@
 
 import sys
 
-from shared.messages import Answer, Done, Hangup
+import msgspec
+import pytest
+
+from shared.errors import MessageError
+from shared.messages import (
+    MAX_FRAME_BYTES,
+    Answer,
+    CallState,
+    Done,
+    Hangup,
+    Refused,
+    Request,
+    SendDtmf,
+    decode_to_leader,
+    encode,
+)
 
 from .fakes import DESK, KIOSK, WALL, Rig, settings
 
@@ -40,3 +55,30 @@ def test_a_state_that_is_made_again_takes_no_more_memory() -> None:
         assert len(rig.core.snapshot(version).calls) == 3
         assert rig.core.estate() == estate
     assert sys.getallocatedblocks() - before < 30
+
+
+def test_no_text_of_others_makes_a_state_longer_than_a_frame() -> None:
+    rig = Rig()
+    for index in range(20):
+        ids = f"party-id=p-{'a' * 20_000}{index};session-id=s-{'b' * 20_000}"
+        rig.ring(headers=[("p-rc-api-ids", ids)])
+        assert isinstance(rig.do(SendDtmf(call_id="x" * 50_000, tones="1" * 50_000)), Refused)
+        rig.do(Hangup(call_id="x" * 50_000))
+    assert len(encode(rig.snapshot)) < MAX_FRAME_BYTES / 4
+
+
+def test_calls_that_end_faster_than_they_are_forgotten_do_not_make_a_state_longer_than_a_frame() -> None:
+    rig = Rig()
+    for _ in range(300):
+        rig.hang_up_far(rig.ring())
+    assert len(rig.snapshot.calls) == 100
+    assert all(call.state.is_final for call in rig.snapshot.calls)
+    rig.ring()
+    assert rig.snapshot.calls[-1].state is CallState.RINGING
+
+
+@pytest.mark.parametrize("name", ["action_id", "instance"])
+def test_a_request_whose_names_are_long_is_not_read(name: str) -> None:
+    request = Request(action_id="a", instance="desk", epoch=1, deadline=1.0, action=Hangup(call_id="c1"))
+    with pytest.raises(MessageError):
+        decode_to_leader(encode(msgspec.structs.replace(request, **{name: "x" * 65})))

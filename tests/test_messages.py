@@ -28,6 +28,7 @@ from shared.messages import (
     decode_to_leader,
     encode,
 )
+from shared.messages.base import Name
 
 from .fakes import a_call, snapshot
 
@@ -85,7 +86,8 @@ def examples(kind: type[Wire]) -> Wire:
 
     def value(name: str, annotation: Any) -> Any:
         number = next(numbers)
-        made: dict[Any, Any] = {str: f"{name}-{number}", int: number, float: number + 0.5, bool: True}
+        text = f"{name}-{number}"
+        made: dict[Any, Any] = {str: text, Name: text, int: number, float: number + 0.5, bool: True}
         if annotation in made:
             return made[annotation]
         if annotation == Version:

@@ -9,6 +9,11 @@ import msgspec
 from shared.errors import ActionRefused
 from shared.messages import Call, CallState, Cause, Request
 
+#: Characters of a reason, or of a refusal, that travel in each snapshot: some quote what others have said.
+LONGEST_TEXT = 300
+#: Ended calls that are kept, however fast somebody calls and gives up: a snapshot must fit into a frame.
+_MOST_ENDED = 100
+
 
 @dataclass(slots=True)
 class CallRecord:
@@ -93,8 +98,11 @@ class CallTable:
         """Move a live call to its final state."""
         failed = cause in (Cause.REJECTED, Cause.NO_MEDIA, Cause.TIMEOUT) and record.view.answered_at is None
         state = CallState.FAILED if failed else CallState.DISPOSED
-        record.change(state=state, cause=cause, ended_at=wall, status=status, reason=reason)
+        record.change(state=state, cause=cause, ended_at=wall, status=status, reason=reason[:LONGEST_TEXT])
         record.removed_at = now + self._keep_ended
+        ended = [one for one in self._records.values() if one.removed_at is not None]
+        if len(ended) > _MOST_ENDED:
+            del self._records[min(ended, key=lambda one: one.removed_at or 0.0).call_id]
 
     def expire(self, now: float) -> bool:
         """Drop calls that ended long enough ago; return whether there were any."""

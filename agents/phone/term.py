@@ -20,7 +20,7 @@ from shared.messages import (
     Value,
 )
 
-from .calls import CallRecord, CallTable
+from .calls import LONGEST_TEXT, CallRecord, CallTable
 from .outcomes import Outcomes
 from .presence import Presence
 
@@ -151,13 +151,12 @@ class Term:
 
     def refuse(self, request: Request, error: ActionRefused, now: float) -> None:
         """Tell whoever asked that the action was not done."""
+        message = error.message[:LONGEST_TEXT]
         outcome = Outcome(
-            action_id=request.action_id, refused=error.code, message=error.message, status=error.status
+            action_id=request.action_id, refused=error.code, message=message, status=error.status
         )
         self.outcomes.finish(outcome, now)
-        refused = Refused(
-            action_id=request.action_id, code=error.code, message=error.message, status=error.status
-        )
+        refused = Refused(action_id=request.action_id, code=error.code, message=message, status=error.status)
         self.effects.append(TellWindow(request.instance, refused))
         self.has_changed = True
 

@@ -20,8 +20,8 @@ from .message import Headers, Request
 AGENT_CONTENT_TYPE = "x-rc/agent"
 _MAX_XML_CHARS = 16_384
 _MAX_FACTS = 16
-_PARTY_ID = re.compile(r"party-id=(p-[0-9a-z\-]+)", re.IGNORECASE)
-_SESSION_ID = re.compile(r"session-id=(s-[0-9a-z\-]+)", re.IGNORECASE)
+_PARTY_ID = re.compile(r"party-id=(p-[0-9a-z\-]{1,128})", re.IGNORECASE)
+_SESSION_ID = re.compile(r"session-id=(s-[0-9a-z\-]{1,128})", re.IGNORECASE)
 _ELEMENT = re.compile(r"<(Hdr|Bdy)((?:\s++[A-Za-z]\w*+\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'))*+)\s*+/?>")
 _ATTRIBUTE = re.compile(r"([A-Za-z]\w*+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')")
 _REFERENCE = re.compile(r"&([A-Za-z#][A-Za-z0-9#]{0,9});|&")

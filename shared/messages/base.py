@@ -1,8 +1,11 @@
 """[core] What every message has in common."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+
+#: What is kept for long, or travels in each snapshot, must be short: a frame that says otherwise is dropped.
+Name = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class Version(NamedTuple):

@@ -7,7 +7,7 @@ stop its sound.
 from shared.errors import RefusalCode
 
 from .actions import Action
-from .base import Version, Wire
+from .base import Name, Version, Wire
 from .state import MediaState, Quality, Snapshot, Value, Window
 
 
@@ -18,8 +18,8 @@ class Request(Wire, tag="request", frozen=True, kw_only=True):
     waits any more.
     """
 
-    action_id: str
-    instance: str
+    action_id: Name
+    instance: Name
     epoch: int
     deadline: float
     action: Action
@@ -36,14 +36,14 @@ class Detach(Wire, tag="detach", frozen=True, kw_only=True):
     """A window leaves politely."""
 
     epoch: int
-    instance: str
+    instance: Name
 
 
 class Resync(Wire, tag="resync", frozen=True, kw_only=True):
     """A window has reason to think that it missed state; answered with a :class:`Snapshot`."""
 
     epoch: int
-    instance: str
+    instance: Name
 
 
 class HostAttach(Wire, tag="host_attach", frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class HostAttach(Wire, tag="host_attach", frozen=True, kw_only=True):
     """
 
     epoch: int
-    instance: str
+    instance: Name
 
 
 class MediaDone(Wire, tag="media_done", frozen=True, kw_only=True, omit_defaults=True):
@@ -72,7 +72,7 @@ class MediaChanged(Wire, tag="media_changed", frozen=True, kw_only=True):
     epoch: int
     call_id: str
     state: MediaState
-    instance: str = ""
+    instance: Name = ""
 
 
 class QualityChanged(Wire, tag="quality_changed", frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ class KeysPressed(Wire, tag="keys_pressed", frozen=True, kw_only=True):
 
     epoch: int
     call_id: str
-    instance: str
+    instance: Name
     newest: str
     count: int
 

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.errors import RefusalCode
 
-from .base import Version, Wire
+from .base import Name, Version, Wire
 
 
 class Direction(StrEnum):
@@ -112,7 +112,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     (ITU-T G.107), 1 to 4.5.
     """
 
-    codec: str = ""
+    codec: Name = ""
     sent: int = 0
     received: int = 0
     lost: int = 0
@@ -182,8 +182,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process that joined the group."""
 
-    instance: str
-    name: str
+    instance: Name
+    name: Name
     pid: int
     media: bool = False  # whether it can host the sound of a call
     candidate: bool = True  # whether it may lead
