@@ -79,6 +79,7 @@ class LonePhone(Phone):
 
         A service that does not answer is not waited for longer than some seconds.
         """
+        self.detached()
         await self._process.close()
 
 

@@ -85,6 +85,7 @@ class Membership:
         """Be a window no more."""
         self._agent.close()
         self._standing.close()
+        self.phone.detached()
 
     async def left(self) -> None:
         """Give up the lease, or the wait for it; after :meth:`close`."""

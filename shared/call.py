@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .call_facts import CallFacts
-from .errors import CallFailed, CallLost
+from .errors import ActionRefused, CallFailed, CallLost
 from .messages import (
     Action,
     Answer,
@@ -264,5 +264,9 @@ class Consultation:
     async def cancel(self) -> None:
         """Hang up the call, if it was made for this, and take the original off hold."""
         if self._is_new and not self.call.state.is_final:
-            await self.call.hangup()
+            try:
+                await self.call.hangup()
+            except ActionRefused as exc:
+                if exc.code != "no_such_call":  # else it has just ended, which is what we want
+                    raise
         await self.original.unhold()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol, overload
 
 from .call import Call
-from .errors import CallLost, MediaError
+from .errors import ActionRefused, CallLost, MediaError
 from .log import log
 from .messages import (
     Action,
@@ -72,6 +72,7 @@ class Phone(Services):
         self._handlers: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
         self._waiting: set[asyncio.Future[None]] = set()  # for the next change
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_detached = False
 
     # -- state -------------------------------------------------------------------------------------------
 
@@ -188,28 +189,44 @@ class Phone(Services):
         Raises:
             ValueError: There is no such event; the text lists them.
         """
-        if event not in self._handlers:
-            raise ValueError(f"no event {event!r}; there are {', '.join(self._handlers)}")
-        self._handlers[event].append(handler)
+        self._require_event(event)
+        # A new list: who listens from within an event hears of the next one, not of this.
+        self._handlers[event] = [*self._handlers[event], handler]
 
     def off(self, event: CallEvent | KeyEvent | PhoneEvent, handler: Callable[..., object]) -> None:
-        """Call ``handler`` no more at ``event``. Harmless if it is not called anyway."""
-        self._handlers[event] = [known for known in self._handlers.get(event, ()) if known != handler]
+        """Call ``handler`` no more at ``event``. Harmless if it is not called anyway.
+
+        Raises:
+            ValueError: There is no such event; the text lists them.
+        """
+        self._require_event(event)
+        self._handlers[event] = [known for known in self._handlers[event] if known != handler]
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
-        """Yield the state now and whenever it changed; whoever is slow skips to the newest."""
+        """Yield the state now and whenever it changed, until this window leaves.
+
+        Whoever is slow skips to the newest.
+        """
         seen: Version | None = None
         while True:
             snapshot = self.snapshot
             if snapshot is not None and snapshot.version != seen:
                 seen = snapshot.version
                 yield snapshot
+            elif self._is_detached:
+                return
             else:
                 await self._next_change()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when ``condition`` holds; it is asked again whenever something changed."""
+        """Return when ``condition`` holds; it is asked again whenever something changed.
+
+        Raises:
+            ActionRefused: With ``no_leader`` once this window has left: nothing changes here any more.
+        """
         while not condition():
+            if self._is_detached:
+                raise ActionRefused("no_leader", "this window has left the group, and sees nothing more")
             await self._next_change()
 
     async def _next_change(self) -> None:
@@ -220,6 +237,10 @@ class Phone(Services):
         finally:
             self._waiting.discard(change)
 
+    def _require_event(self, event: str) -> None:
+        if event not in self._handlers:
+            raise ValueError(f"no event {event!r}; there are {', '.join(self._handlers)}")
+
     # -- what the agent reports --------------------------------------------------------------------------
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -227,6 +248,14 @@ class Phone(Services):
         for change in changes:
             self._apply(change)
         self._emit("snapshot", self.snapshot)
+        self._wake()
+
+    def detached(self) -> None:
+        """Take that this is no window any more: nobody waits for what cannot come. Called by the agent only."""
+        self._is_detached = True
+        self._wake()
+
+    def _wake(self) -> None:
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
@@ -278,5 +307,6 @@ class Phone(Services):
 
     def _finished(self, event: str, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not (self._is_detached and isinstance(error, ActionRefused)):
             log.error("handler.failed", on=event, exc_info=error)

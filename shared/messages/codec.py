@@ -87,7 +87,7 @@ class SnapshotReader:
 
 
 def require_sendable(action: Action) -> None:
-    """Raise :exc:`MessageError` if nobody could read ``action``: a program may have filled it with anything."""
+    """Raise :exc:`MessageError` if nobody could read ``action``: a program may put anything into it."""
     try:
         _action_decoder.decode(_encoder.encode(action))
     except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as exc:
