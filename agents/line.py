@@ -125,10 +125,15 @@ class SipLine:
         self._owner.line_down(Problem.NONE, "", None)
         while True:
             await self._wait()
-            socket = await self._connect()
-            if socket is not None:
-                await self._use(socket)
-                self._tell_lost(socket)
+            try:
+                socket = await self._connect()
+                if socket is not None:
+                    await self._use(socket)
+                    self._tell_lost(socket)
+            except Exception as exc:  # a bug: the next connection may do better
+                log.exception("line.failed")
+                self._recovery.failed(self._loop.time())
+                self._owner.line_down(Problem.UNREACHABLE, f"no connection: {exc!r}", self._retry_in())
 
     async def _wait(self) -> None:
         """Wait for the time of the next attempt, or for what makes it worth one now."""

@@ -112,9 +112,11 @@ class RealAgent:
         for handle in (self._timer, self._settling):
             if handle is not None:
                 handle.cancel()
-        await self._line.close()
-        self._obituary.close()
-        self._post.close()
+        try:
+            await self._line.close()
+        finally:  # a socket that stays open would keep the process from ending
+            self._obituary.close()
+            self._post.close()
 
     # -- the term ----------------------------------------------------------------------------------------
 

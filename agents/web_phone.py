@@ -70,6 +70,7 @@ class LonePhone(Phone):
         """Connect and register, in the running loop. Returns at once: the state says how it goes.
 
         Raises:
+            AccountError: The account cannot be used.
             ActionRefused: It was started, or disposed, before.
         """
         await self._process.open()
@@ -135,6 +136,10 @@ class _Process:
         if self._dummy is not None or self.is_closed:
             raise ActionRefused("wrong_state", "a phone is started once; make another one")
         loop, ready = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+        def tell(error: Exception | None) -> None:
+            loop.call_soon_threadsafe(_settle, ready, error)
+
         self._context = context = zmq.Context()
         self._dummy = DummyAgent(context, self._window, self._settings, self._changed)
         if self._load_sound is not None:
@@ -142,7 +147,7 @@ class _Process:
             self._host = MediaHost(context, self.instance, self._load_sound, beat_every=beat_every)
         self._thread = ActorThread(
             f"phone-{self.instance}",
-            lambda: self._be_real(context, lambda: loop.call_soon_threadsafe(_set, ready)),
+            lambda: self._be_real(context, tell),
         )
         self._thread.start()
         await ready
@@ -177,26 +182,30 @@ class _Process:
                 await self._host.close()
         await asyncio.to_thread(self._context.term)
 
-    async def _be_real(self, context: zmq.Context[zmq.Socket[bytes]], ready: Callable[[], object]) -> None:
-        agent: RealAgent | None = None
+    async def _be_real(
+        self, context: zmq.Context[zmq.Socket[bytes]], tell: Callable[[Exception | None], None]
+    ) -> None:
         try:
             agent = self._make_real(context)
-            ready()
+        except Exception as exc:  # is raised by open()
+            tell(exc)
+            return
+        try:
+            tell(None)
             await until_cancelled()
         finally:
-            ready()
-            if agent is not None:
-                await agent.leave()
+            await agent.leave()
 
     def _make_real(self, context: zmq.Context[zmq.Socket[bytes]]) -> "RealAgent":
         from .office import Office
         from .real import RealAgent
 
+        post = Post(context, self._endpoints)
         office = Office(
             group=self._window.name,
             instance=self.instance,
             epoch=_EPOCH,
-            post=Post(context, self._endpoints),
+            post=post,
             account=self._account,
             sip_instance_id=self._instance_id,
             settings=self._settings,
@@ -207,9 +216,17 @@ class _Process:
             offer=lambda: None,
             deposed=lambda: None,
         )
-        return RealAgent(office)
+        try:
+            return RealAgent(office)
+        except BaseException:
+            post.close()
+            raise
 
 
-def _set(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
+def _settle(ready: asyncio.Future[None], error: Exception | None) -> None:
+    if ready.done():
+        return
+    if error is None:
         ready.set_result(None)
+    else:
+        ready.set_exception(error)

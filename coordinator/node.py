@@ -2,15 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import zmq
 
 from shared import ids
 from shared.clock import wall
-from shared.config import Account, Settings, load_account, load_settings
+from shared.config import Account, Settings, load_settings, read_account
 from shared.election import Holder
 from shared.errors import CertificateUntrusted, RegistrationFailed, ServiceUnreachable, TooManyContacts
 from shared.messages import Problem, Registration, RegistrationState, Window
@@ -181,7 +181,7 @@ def raise_for(registration: Registration) -> None:
 async def join(
     group: str,
     *,
-    account: Account | str | os.PathLike[str],
+    account: Account | Mapping[str, Any] | str | os.PathLike[str],
     name: str = "",
     candidate: bool | None = None,
     microphone: str | None = "default",
@@ -196,7 +196,7 @@ async def join(
 
     Args:
         group: Processes of one user that join the same name share one registration.
-        account: The account, or the file to load it from.
+        account: The account, the file to load it from, or what else :class:`WebPhone` takes.
         name: What other windows call this one; default: its process id.
         candidate: Whether this process may become the real phone; None: if it has sound. A group in which
             nobody may has no phone: whoever waits for one says so in the log.
@@ -214,8 +214,7 @@ async def join(
         what. RegistrationFailed, TooManyContacts: With ``wait``: the registrar refuses.
         ServiceUnreachable, CertificateUntrusted: With ``wait``: the service cannot be reached.
     """
-    if not isinstance(account, Account):
-        account = load_account(account)
+    account = read_account(account)
     settings = settings or load_settings()
     sound = None
     if devices is not None or microphone is not None:

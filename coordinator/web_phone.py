@@ -81,7 +81,8 @@ class WebPhone(LonePhone):
         Raises:
             RegistrationFailed, TooManyContacts: The registrar refuses; the text names the remedy.
             ServiceUnreachable, CertificateUntrusted: The service cannot be reached.
-            ActionRefused: It was started, or disposed, before.
+            AccountError: The account cannot be used.
+            ActionRefused: It was started, or disposed, before; or it is disposed meanwhile.
         """
         await super().start()
         if self._window_sound is not None:

@@ -207,7 +207,9 @@ def read_account(sip_info: Account | Mapping[str, Any] | str | os.PathLike[str])
             return _from_json(sip_info, "sip_info", "")
         case str() | os.PathLike():
             return load_account(sip_info)
-    raise AccountError(f"sip_info is a {type(sip_info).__name__}; expected JSON text, a mapping or a path")
+    raise AccountError(
+        f"the account is a {type(sip_info).__name__}; expected an Account, JSON text, a mapping or a path"
+    )
 
 
 def _from_json(text: str | bytes, where: str, base: str) -> Account:

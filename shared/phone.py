@@ -251,7 +251,7 @@ class Phone(Services):
         self._wake()
 
     def detached(self) -> None:
-        """Take that this is no window any more: nobody waits for what cannot come. Called by the agent only."""
+        """Take that this is no window any more: nobody waits for what cannot come. For the agent only."""
         self._is_detached = True
         self._wake()
 

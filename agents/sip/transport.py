@@ -70,7 +70,7 @@ class SipSocket:
                 max_size=4 * MAX_FRAME_CHARS,  # UTF-8 takes up to four bytes a character
                 proxy=None if _is_loopback(proxy) else True,
             )
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as exc:
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError, ValueError) as exc:
             raise _explain(proxy, exc) from exc
         if connection.subprotocol != _SIP:
             await connection.close()
@@ -206,4 +206,6 @@ def _explain(proxy: str, exc: Exception) -> ServiceUnreachable:
         return ServiceUnreachable(
             f"{proxy} is no SIP WebSocket server ({readable(str(exc))}); check outboundProxy"
         )
+    if isinstance(exc, ValueError):  # a port above 65535, a host that no name can be (IDNA)
+        return ServiceUnreachable(f"{proxy!a} is no host:port ({readable(str(exc))}); check outboundProxy")
     return ServiceUnreachable(f"{proxy} cannot be reached ({readable(str(exc))})")
