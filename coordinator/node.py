@@ -157,7 +157,6 @@ class Node:
     def _fail(self, exc: Exception) -> None:
         if not self._failure.done():
             self._failure.set_exception(exc)
-            self._failure.exception()  # seen, even if nobody waits for us to settle: it is in the log
 
 
 def raise_for(registration: Registration) -> None:
