@@ -40,22 +40,24 @@ class _LineThread:
 
     def __init__(self) -> None:
         self._loop = new_event_loop()
-        self._is_closed = False
+        self._may_end = asyncio.Event()
+        self._entry, self._is_closed = threading.Lock(), False  # nothing enters once it is closed
         self._waiting: set[Future[Any]] = set()
         self._handlers = ThreadPoolExecutor(1, "sharedline-handlers")
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sharedline", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="sharedline", daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Return what ``coroutine`` returns in the line's loop; an interrupted wait cancels it there."""
-        if self._is_closed:
-            coroutine.close()
-            raise ActionRefused("no_leader", "this window has left the group; nothing was done")
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("a verb cannot wait inside the condition of until(): look at the state only")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        self._waiting.add(future)
+        with self._entry:
+            if self._is_closed:
+                coroutine.close()
+                raise ActionRefused("no_leader", "this window has left the group; nothing was done")
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            self._waiting.add(future)
         try:
             return future.result()
         except CancelledError as exc:
@@ -68,18 +70,31 @@ class _LineThread:
 
     def handle(self, event: str, handler: Callable[..., object], subjects: Sequence[object]) -> None:
         """Call ``handler(*subjects)`` after all handlers before it."""
-        if not self._is_closed:
-            self._handlers.submit(self._call, event, handler, subjects)
+        with self._entry:
+            if not self._is_closed:
+                self._handlers.submit(self._call, event, handler, subjects)
 
     def close(self) -> None:
-        """End both threads; whoever still waits is told that nobody can know."""
-        self._is_closed = True
+        """End both threads; whoever still waits is told that nobody can know. What was begun cleans up."""
+        with self._entry:
+            self._is_closed = True
         self._handlers.shutdown(wait=False, cancel_futures=True)
         for future in tuple(self._waiting):
             future.cancel()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._may_end.set)
         self._thread.join()
-        self._loop.close()
+
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._until_closed())
+
+    async def _until_closed(self) -> None:
+        await self._may_end.wait()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            if not task.cancelling():  # else it cleans up already, and is not to be disturbed
+                task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     @staticmethod
     def _call(event: str, handler: Callable[..., object], subjects: Sequence[object]) -> None:

@@ -1,7 +1,11 @@
 """The phone for programs without an event loop has every verb of the other, with the same arguments."""
 
+import asyncio
 import inspect
+import signal
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from coordinator.blocking import (
     BlockingPhone,
     BlockingRecording,
     BlockingSound,
+    _enter,
     _LineThread,
 )
 from shared.call import Call, Consultation
@@ -101,6 +106,33 @@ def test_a_condition_that_waits_itself_is_a_bug_and_raises_instead_of_waiting_fo
         phone.until(lambda: bool(phone.dial("199")))
     phone.until(lambda: phone.calls == [])
     line.close()
+
+
+def test_a_join_that_is_interrupted_leaves_before_the_line_is_gone() -> None:
+    steps: list[str] = []
+
+    @asynccontextmanager
+    async def joining() -> AsyncIterator[Phone]:
+        try:
+            steps.append("joining")
+            main = threading.main_thread().ident or 0
+            asyncio.get_running_loop().call_later(0.05, signal.pthread_kill, main, signal.SIGUSR1)
+            await asyncio.Event().wait()
+            yield Phone(FakeAgent())
+        finally:
+            await asyncio.sleep(0.01)  # as whoever leaves politely
+            steps.append("left")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), _enter(joining()):
+            steps.append("joined")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert steps == ["joining", "left"]
 
 
 async def _made() -> Phone:
