@@ -9,6 +9,7 @@ from agents.phone import Estate, decode_estate
 from agents.sip.message import parse
 from shared.errors import MessageError
 from shared.messages import (
+    Answer,
     CallState,
     Cause,
     Done,

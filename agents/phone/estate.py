@@ -40,8 +40,8 @@ class Legacy(msgspec.Struct, frozen=True, kw_only=True):
 class Estate(msgspec.Struct, frozen=True, kw_only=True):
     """All answered calls of one leader.
 
-    ``owed`` are calls that are over, in JSON as :meth:`UserAgent.export_owed` returns them: their far ends
-    were not told, or nobody can say that they were. It is in no repr, as ``session`` is in none.
+    ``owed`` are calls that are over, in JSON as :meth:`agents.sip.owed.Owed.export` returns them: their far
+    ends were not told, or nobody can say that they were. It is in no repr, as ``session`` is in none.
     """
 
     epoch: int
@@ -77,7 +77,7 @@ def encode_estate(term: Term) -> bytes:
         for record in term.calls.live()
         if record.view.state is CallState.ANSWERED and (session := _export(term, record))
     ]
-    owed = [msgspec.json.encode(data).decode() for data in term.user_agent.export_owed()]
+    owed = [msgspec.json.encode(data).decode() for data in term.user_agent.owed.export()]
     return msgspec.json.encode(Estate(epoch=term.epoch, calls=tuple(calls), owed=tuple(owed)))
 
 
@@ -122,7 +122,7 @@ def _restore(term: Term, record: CallRecord, legacy: Legacy, epoch: int) -> bool
 
 def _owe(term: Term, session: str, epoch: int, now: float) -> None:
     with contextlib.suppress(SipError):
-        term.user_agent.restore_owed(_decode(session, term.epoch - epoch), now)
+        term.user_agent.owed.inherit(_decode(session, term.epoch - epoch), now)
 
 
 def _decode(session: str, epochs: int) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Owed:
     """What far ends have not been told yet: of calls given up, or answered by one phone too many."""
 
     def __init__(self, context: "Context") -> None:
+        self.sessions: Iterable[Session] = ()  # those that we have: some may be hung up, and wait
         self._context = context
         self._waiting: deque[_Waiting] = deque(maxlen=_MOST)
         self._sent: dict[TransactionKey, _Bye] = {}
@@ -58,12 +59,9 @@ class Owed:
         """Keep the BYE for the next connection."""
         self._waiting.append(_Waiting(dialog, now))
 
-    def export(self, sessions: "Iterable[Session]") -> list[dict[str, Any]]:
-        """Return what far ends may not know yet as plain data, for :meth:`inherit` in another process.
-
-        ``sessions`` are those that we have, of which some may be hung up.
-        """
-        hung_up = (one for one in sessions if one.farewell.is_owed)
+    def export(self) -> list[dict[str, Any]]:
+        """Return what far ends may not know yet as plain data, for :meth:`inherit` in another process."""
+        hung_up = (one for one in self.sessions if one.farewell.is_owed)
         dialogs = [
             *((one.dialog, one.callee.unacknowledged) for one in hung_up),
             *((one.dialog, one.answer) for one in self._waiting),

@@ -68,6 +68,8 @@ class Sessions:
             late_goodbyes=late_goodbyes,
         )
         self._table = SessionTable(most=max_sessions)
+        self.owed = self._context.owed  # what far ends have not been told yet; see :meth:`reachable`
+        self.owed.sessions = self._table
 
     # -- calls
 
@@ -190,14 +192,6 @@ class Sessions:
     def export(self, session_id: str) -> dict[str, Any]:
         """Return an established call as plain data, for :meth:`restore` in another process."""
         return self.session(session_id).export()
-
-    def export_owed(self) -> list[dict[str, Any]]:
-        """Return the calls that are over here, and of whose end the far end may not know."""
-        return self._context.owed.export(self._table)
-
-    def restore_owed(self, data: Mapping[str, Any], now: float) -> None:
-        """Tell the far end of such a call of another process that it is over, once :meth:`reachable`."""
-        self._context.owed.inherit(data, now)
 
     def restore(self, data: Mapping[str, Any]) -> str:
         """Take over a call that another process exported, and return its session's id."""

@@ -95,6 +95,7 @@ class UserAgent:
             Credentials(account.authorization_id, account.password), realm=account.domain, new_id=new_id
         )
         self._sessions = Sessions(endpoint, new_id=new_id, authenticator=authenticator, late_goodbyes=True)
+        self.owed = self._sessions.owed  # calls that are over here, and of whose end the far end may not know
         self._registration = Registration(
             self._aor,
             account.domain,
@@ -274,14 +275,6 @@ class UserAgent:
     def restore_session(self, data: Mapping[str, Any]) -> str:
         """Go on with a call that another process exported; returns its session id. Raises :exc:`SipError`."""
         return self._sessions.restore(data)
-
-    def export_owed(self) -> list[dict[str, Any]]:
-        """Return the calls that are over here, and of whose end the far end may not know, as plain data."""
-        return self._sessions.export_owed()
-
-    def restore_owed(self, data: Mapping[str, Any], now: float) -> None:
-        """Tell the far end of such a call of another process that it is over. Raises :exc:`SipError`."""
-        self._sessions.restore_owed(data, now)
 
     # -- inputs
 
