@@ -208,7 +208,7 @@ def read_account(sip_info: Account | Mapping[str, Any] | str | os.PathLike[str])
         case str() | os.PathLike():
             return load_account(sip_info)
     raise AccountError(
-        f"the account is a {type(sip_info).__name__}; expected an Account, JSON text, a mapping or a path"
+        f"the account is a {type(sip_info).__name__}; expected JSON text, a mapping, a path or an Account"
     )
 
 
