@@ -1,6 +1,7 @@
 """agents.media.rtcp and reception: what two ends tell each other of what arrives."""
 
 import random
+import struct
 
 import pytest
 from aiortc.rtp import RtcpPacket, RtcpSrPacket
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.media.reception import ReceiveReport
-from agents.media.rtcp import Reports, goodbye
+from agents.media.rtcp import _MAX_ROUND_TRIP, Reports, goodbye
 from agents.media.rtp import RtpPacket
 from agents.media.sdp import Codec
 from agents.media.streams import SendStream
@@ -66,6 +67,10 @@ def test_whatever_arrives_as_a_report_does_no_harm(data: bytes) -> None:
     reports.read(data, HERE, now=1.0)
     reports.read(b"\x81\xc8" + data, HERE, now=1.0)
     reports.read(goodbye(THERE) + data, HERE, now=1.0)
+    about_us = struct.pack("!BBHLL", 0x81, 201, 7, THERE, HERE) + data[:20].ljust(20, b"\0")
+    reports.read(about_us, HERE, now=1.0)
+    assert 0 <= (reports.loss_there or 0) < 1
+    assert 0 <= (reports.round_trip or 0) <= _MAX_ROUND_TRIP
 
 
 def test_others_can_read_what_we_write() -> None:

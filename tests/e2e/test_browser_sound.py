@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from agents.pbx.ledger import Entry, read_ledger
+from agents.pbx.media import line
 from agents.pbx.media.tones import MUSIC_HZ
 
 from .browser import Browser, BrowserCall
@@ -81,13 +84,15 @@ def test_a_caller_hears_ringback_where_the_service_answers_at_once(
 
 
 def test_a_caller_who_waits_long_for_the_answer_is_heard_at_once_then(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(line, "_CONNECT_SECONDS", 1.0)
+
     async def story(stage: Stage) -> None:
         caller, callee = await stage.phone(NEW, "caller", "101"), await stage.phone(NEW, "callee")
         dialled = await caller.call("102")
         arrived = await callee.arrived()
-        await asyncio.sleep(18.0)  # longer than a connection may take that nobody waits for
+        await asyncio.sleep(2.5)  # longer than a connection may take that nobody waits for
         await arrived.act("answer")
         await (await dialled.until("answered")).listen()
         await dialled.hears(BEEP, seconds=0.04)
@@ -114,13 +119,16 @@ def test_a_call_of_two_pages_is_recorded(browser: Browser, tmp_path: Path, sdk: 
         _dialled, arrived = await talking(stage, sdk)
         await arrived.hears(BEEP, seconds=0.04)
         assert (await arrived.act("startRecording"))["code"] == 0
-        await asyncio.sleep(2.5)
+        await eventually(is_recorded)
         assert (await arrived.act("stopRecording"))["code"] == 0
         await arrived.act("hangup")
 
+    async def is_recorded() -> bool:
+        [recording] = (tmp_path / "recordings").glob("c*.wav")
+        return len(seconds_of(str(recording), BEEP)) > 3
+
     play(browser, tmp_path, story)
-    [recording] = (tmp_path / "recordings").glob("c*.wav")
-    assert len(seconds_of(str(recording), BEEP)) > 3
+    assert asyncio.run(is_recorded())
 
 
 def test_three_pages_and_a_robot_meet_in_a_conference(browser: Browser, tmp_path: Path) -> None:

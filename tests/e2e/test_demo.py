@@ -12,12 +12,14 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from coordinator.demo import run_demo, story
+from coordinator.demo.scene import Scene
+from coordinator.demo.stage import Stage
 from coordinator.demo.story import STEPS, Step
 from shared.actor import new_event_loop
 
@@ -87,8 +89,14 @@ def test_a_step_that_is_not_observed_fails_the_demo(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_title = {step.title: step for step in STEPS}
-    # Nobody joined, so nobody can answer: the call rings nowhere.
-    steps = (by_title["service"], Step("too early", by_title["ring"].play), by_title["leave"])
+
+    async def too_early(scene: Scene) -> AsyncIterator[str]:
+        # Nobody joined, so nobody can answer: the call rings nowhere. It need not take 10 s to see that.
+        monkeypatch.setattr(Stage.until, "__kwdefaults__", {"within": 0.5})
+        async for seen in by_title["ring"].play(scene):
+            yield seen
+
+    steps = (by_title["service"], Step("too early", too_early), by_title["leave"])
     monkeypatch.setattr(story, "STEPS", steps)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         assert runner.run(run_demo(is_script=True, keep=None)) == 1

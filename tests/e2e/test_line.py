@@ -153,16 +153,26 @@ def test_a_service_that_does_not_read_loses_its_connection_before_the_memory_is_
     asyncio.run(main())
 
 
-def test_the_connection_shows_life_as_often_as_the_service_wants(certificate: tuple[Path, Path]) -> None:
+def test_the_connection_shows_life_as_often_as_the_service_wants(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_LEAST_INTERVAL", 0.02)
+
     async def main() -> None:
         async with proxies(certificate) as (first, _, account), line(account) as (made, owner):
             await owner.hears("down none", "up")
             connection = await first.connections.get()
             pings = _count_pings(connection)
-            made.keep_alive(0.5)
-            for _ in range(2):
+            made.keep_alive(0.02)
+            for _ in range(3):
                 await pings.get()
             made.keep_alive(3600.0)  # more seldom than it is done anyhow
+            made.send("behind the last ping")
+            assert await connection.recv() == "behind the last ping"
+            while not pings.empty():
+                pings.get_nowait()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(pings.get(), 0.2)
 
     asyncio.run(main())
 

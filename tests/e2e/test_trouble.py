@@ -105,8 +105,12 @@ def test_an_input_that_fails_does_not_cost_the_leader_its_line(
 @pytest.mark.parametrize("pid", [2**40, 0, -1])
 def test_a_window_with_a_pid_that_cannot_be_is_not_watched(pid: int) -> None:
     async def main() -> None:
-        obituary = Obituary(lambda instance: None)
+        died: list[str] = []
+        obituary = Obituary(died.append)
         obituary.watch("odd", pid)
+        assert obituary._watched == {}
+        await asyncio.sleep(0)
+        assert died == []
         obituary.close()
 
     asyncio.run(main())
