@@ -71,6 +71,8 @@ def test_what_was_bound_to_the_context_is_redacted_too() -> None:
     log, stream = logged("json")
     with structlog.contextvars.bound_contextvars(password=CANARY):
         log.bind(token=CANARY).info("bound")
+    written = json.loads(stream.getvalue())
+    assert {"event", "password", "token"} <= written.keys()
     assert CANARY not in stream.getvalue()
 
 
@@ -83,6 +85,7 @@ def test_an_object_that_shows_a_secret_is_redacted() -> None:
 
     log, stream = logged("json")
     log.info("odd", thing=Leaky(), things=[Leaky()])
+    assert {"thing", "things"} <= json.loads(stream.getvalue()).keys()
     assert CANARY not in stream.getvalue()
 
 

@@ -19,7 +19,8 @@ def lines(directory: Path) -> list[Line]:
     return read_trace(directory / f"desk{SUFFIX}")
 
 
-def test_without_a_directory_nothing_is_written(tmp_path: Path) -> None:
+def test_without_a_directory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     trace = Trace(None, "desk")
     trace.write("JOINED", pid=1)
     trace.snapshot(snapshot())

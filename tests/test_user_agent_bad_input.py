@@ -130,9 +130,14 @@ def test_no_secret_is_in_the_repr_of_what_happens() -> None:
     phone.core.connected(pair.now)
     effects = phone.core.effects()
     pair, phone, service = registered_phone()
-    outgoing_call(pair, phone, service)
+    phone.core.invite("102", OFFER, now=pair.now)
+    pair.run()
+    service.core.sessions.answer(service.events[-1].session_id, ANSWER, pair.now)
+    pair.run()
 
     shown = repr(effects) + repr(phone.events) + repr(service.events)
+    for kind in ("Send(", "InviteReceived(", "SessionAnswered("):
+        assert kind in shown
     assert ACCOUNT.password not in shown
     assert "response=" not in shown
     assert "m=audio" not in shown
