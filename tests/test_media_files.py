@@ -1,6 +1,7 @@
 """agents.media.files and wav: sound without hardware."""
 
 import array
+import errno
 import itertools
 import math
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from structlog.testing import capture_logs
 
 from agents.media.analysis import find_tone, rms_level, tone_level
 from agents.media.base import FRAME_BYTES, RATE_HZ
@@ -307,11 +307,14 @@ def test_a_recording_is_private(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_recording_not_the_call(tmp_path: Path) -> None:
     (tmp_path / "out.wav").symlink_to("/dev/full")
     sink = WavSink(tmp_path / "out.wav")
-    with capture_logs() as logs:
-        for _ in range(100):
-            sink.write(bytes(FRAME_BYTES))
-        sink.close()
-    assert [entry["event"] for entry in logs] == ["recording.failed"]
+    for _ in range(100):
+        sink.write(bytes(FRAME_BYTES))
+    sink.close()
+    assert sink.wait(5)
+    assert sink._writer.problem == os.strerror(errno.ENOSPC)
+    recorded = sink.seconds
+    sink.write(bytes(FRAME_BYTES))
+    assert sink.seconds == recorded
 
 
 def test_a_recording_that_cannot_be_made_says_why(tmp_path: Path) -> None:
