@@ -133,7 +133,8 @@ class SipLine:
             except Exception as exc:  # a bug: the next connection may do better
                 log.exception("line.failed")
                 self._recovery.failed(self._loop.time())
-                self._owner.line_down(Problem.UNREACHABLE, f"no connection: {exc!r}", self._retry_in())
+                failed = f"the connection failed ({type(exc).__name__}, see the log); connecting again"
+                self._owner.line_down(Problem.UNREACHABLE, failed, self._retry_in())
 
     async def _wait(self) -> None:
         """Wait for the time of the next attempt, or for what makes it worth one now."""

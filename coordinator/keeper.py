@@ -31,7 +31,7 @@ from shared.election import (
 )
 from shared.errors import AccountError, GroupError
 from shared.log import log
-from shared.messages import Snapshot
+from shared.messages import RegistrationState, Snapshot
 
 from .bequest import Bequest
 from .candidacy import Candidacy
@@ -151,7 +151,9 @@ class Keeper:
         """Do before our promotion what would delay it."""
         # Not once a term has that epoch: to bind its sockets again would take their place.
         if not self._election.is_leader and epoch > self._election.epoch:
-            self._readiness.prepare(epoch)
+            shown = self._candidacy.seed()
+            is_calm = shown is not None and shown.registration.state is RegistrationState.REGISTERED
+            self._readiness.prepare(epoch, is_calm=is_calm)
 
     def _step(self) -> None:
         """Let time pass, then do whatever the election asks for, until it asks for nothing more."""

@@ -32,13 +32,14 @@ class Readiness:
         self._waiting: asyncio.TimerHandle | None = None
         self._loading: asyncio.Task[None] | None = None
 
-    def prepare(self, epoch: int) -> None:
-        """Do before a promotion to ``epoch`` what would delay it."""
+    def prepare(self, epoch: int, *, is_calm: bool) -> None:
+        """Do before a promotion to ``epoch`` what would delay it; at once if no new leader is busy."""
         with contextlib.suppress(GroupError):  # if it matters, it will be said when we try to lead
             self.man_post(epoch)
             self._candidacy.lease.prepare(epoch)
         if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().call_later(_LOADING_DELAY, self._load)
+            delay = 0.0 if is_calm else _LOADING_DELAY
+            self._waiting = asyncio.get_running_loop().call_later(delay, self._load)
 
     def man_post(self, epoch: int) -> None:
         """Have the sockets of ``epoch`` bound, should it be ours.

@@ -135,6 +135,8 @@ class Phone(Services):
     ) -> Call:
         """Call ``number`` and return the call once it is answered; :meth:`dial` does not wait.
 
+        Whoever cancels this waits no more, but a call that has begun goes on: look at :attr:`calls`.
+
         Raises:
             CallFailed: The far end refused, or did not answer.
             CallLost: A process that the call needs has died meanwhile.

@@ -48,9 +48,6 @@ class Outcomes:
         """Return the last few, for the snapshot."""
         return tuple(self._recent)
 
-    def __len__(self) -> int:
-        return len(self._known) + len(self._older)
-
     def _keep(self, action_id: str, kept: _Kept, now: float) -> None:
         if now - self._since >= _REMEMBER or len(self._known) >= _REMEMBER_AT_LEAST:
             self._older, self._known, self._since = self._known, {}, now

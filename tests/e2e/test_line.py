@@ -205,6 +205,21 @@ def test_a_good_connection_that_is_lost_is_made_anew_at_once(certificate: tuple[
     asyncio.run(main())
 
 
+def test_a_connection_that_a_bug_ends_is_followed_by_another_and_the_line_can_be_closed(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with proxies(certificate) as (_, _, account), line(account) as (_, owner):
+            with monkeypatch.context() as bug:
+                bug.setattr(owner, "line_up", lambda: dict[str, None]()["a secret"])
+                await owner.hears("down none", "down unreachable")
+            await owner.hears("up")
+            assert "KeyError" in owner.details[-1]
+            assert "a secret" not in owner.details[-1]
+
+    asyncio.run(main())
+
+
 def test_the_backup_takes_over_and_the_first_proxy_is_gone_back_to_between_calls(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
