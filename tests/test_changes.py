@@ -7,7 +7,18 @@ from agents.sip.message import Request as SipRequest
 from agents.sip.message import parse
 from agents.sip.sdp import Sdp
 from agents.sip.transaction import Send
-from shared.messages import Dial, Done, Hold, MakeOffer, MediaDone, Problem, ReInvite, Unhold
+from shared.messages import (
+    ApplyAnswer,
+    Dial,
+    Done,
+    Hold,
+    MakeOffer,
+    MediaDone,
+    Problem,
+    ReInvite,
+    ShapeMedia,
+    Unhold,
+)
 
 from .fakes import DESK, FAR_ANSWER, FAR_HELD, FAR_OFFER, HOST_OFFER, KIOSK, Rig
 from .talks import answered_call, live, refused
@@ -77,7 +88,8 @@ def test_an_answer_has_as_many_sections_as_the_offer_and_refuses_all_but_sound()
     rig.far.reinvite(rig.far.live()[0].session_id, FAR_OFFER.replace("1 1 IN", "1 2 IN") + VIDEO, rig.now)
     rig.run()
 
-    assert said(rig)[-1].lines[-2:] == ("m=video 0 UDP/TLS/RTP/SAVPF 96", "a=mid:1")
+    refused = ("m=video 0 UDP/TLS/RTP/SAVPF 96", "c=IN IP4 0.0.0.0", "a=mid:1")  # RFC 8866 §5.7
+    assert said(rig)[-1].lines[-3:] == refused
     assert isinstance(rig.do(Hold(call_id=call_id)), Done)
     assert [line.split()[1] for line in said(rig)[-1].lines if line[:2] == "m="] == ["9", "0"]
 
@@ -207,3 +219,61 @@ def test_a_call_that_the_far_end_holds_is_held_by_being_inactive() -> None:
         assert isinstance(rig.do(action), Done)
         directions.append(said(rig)[-1].direction)
     assert directions == ["inactive", "sendrecv"]  # RFC 3264 §8.4
+
+
+def test_nothing_is_sent_to_a_far_end_that_holds_until_it_takes_the_call_again() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    far = rig.far.live()[0].session_id
+    rig.commands.clear()
+
+    for number, direction in ((2, "sendonly"), (3, "sendrecv"), (4, "inactive")):
+        offer = FAR_OFFER.replace("1 1 IN", f"1 {number} IN").replace("sendrecv", direction)
+        rig.far.reinvite(far, offer, rig.now)
+        rig.run()
+        applied = rig.commands[-1][1]
+        assert isinstance(applied, ApplyAnswer)
+        assert Sdp.parse(applied.sdp).direction == direction
+    assert len(rig.commands) == 3
+
+    assert isinstance(rig.do(Unhold(call_id=call_id)), Done)  # it is not held here: nothing is asked
+    assert len(rig.commands) == 3
+
+
+def test_a_far_end_that_takes_the_call_again_by_its_answer_hears_us() -> None:
+    rig = Rig()
+    call_id = answered_call(rig)
+    assert isinstance(rig.do(Hold(call_id=call_id)), Done)
+    rig.far.reinvite(rig.far.live()[0].session_id, FAR_HELD, rig.now)
+    rig.run()
+    rig.commands.clear()
+
+    assert isinstance(rig.do(Unhold(call_id=call_id)), Done)
+
+    assert not rig.call().held_by_remote
+    assert [type(command) for _, command in rig.commands] == [ApplyAnswer, ShapeMedia]
+
+
+@pytest.mark.parametrize(
+    ("formats", "is_asked"),
+    [
+        ("111 101", False),
+        ("0 111", False),
+        ("0 8", True),
+        ("96", True),
+        ("111\r\na=rtpmap:111 speex/8000", True),
+    ],
+)
+def test_a_far_end_that_takes_none_of_our_formats_any_more_is_answered_by_the_host(
+    formats: str, is_asked: bool
+) -> None:
+    rig = Rig()
+    answered_call(rig)
+    rig.commands.clear()
+
+    offer = FAR_OFFER.replace("1 1 IN", "1 2 IN").replace("SAVPF 111 101\r\n", f"SAVPF {formats}\r\n")
+    rig.far.reinvite(rig.far.live()[0].session_id, offer, rig.now)
+    rig.run()
+
+    assert rig.kinds() == ["MakeAnswer" if is_asked else "ApplyAnswer"]
+    assert rig.sip[-1] == "200 INVITE"

@@ -105,7 +105,7 @@ def test_an_answer_takes_one_codec_and_its_keys_and_refuses_video_with_port_zero
     answer = write_answer(BROWSER_OFFER)
 
     assert "m=audio 5000 UDP/TLS/RTP/SAVPF 111 110\r\n" in answer
-    assert "m=video 0 UDP/TLS/RTP/SAVPF 96\r\n" in answer
+    assert "m=video 0 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n" in answer  # RFC 8866 §5.7
     assert "a=group:BUNDLE 0\r\n" in answer
     assert answer.index("m=audio") < answer.index("m=video")
 

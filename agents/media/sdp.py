@@ -238,7 +238,8 @@ def _among(other: RemoteAudio, section: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for index, media_line in enumerate(other.sections):
         kind, _, rest = media_line.partition(" ")
-        lines += section if index == other.index else [f"{kind} 0 {rest.partition(' ')[2]}"]
+        refused = [f"{kind} 0 {rest.partition(' ')[2]}", "c=IN IP4 0.0.0.0"]  # RFC 8866 §5.7 wants an address
+        lines += section if index == other.index else refused
     return lines
 
 

@@ -106,14 +106,16 @@ class Changes:
             user_agent.reject_reinvite(event.session_id, 488, now)
             return
         before, record.remote_sdp = record.remote_sdp, event.sdp
-        if ice_of(before) != ice_of(event.sdp):
-            # New ICE credentials need a new connection, so the host answers as if the call was new.
+        if ice_of(before) != ice_of(event.sdp) or not _may_go_on(record.local_sdp, event.sdp):
+            # New ICE credentials need a new connection, so the host answers as if the call was new. It does
+            # as well where the far end takes none of the formats any more that we have named.
             host = record.view.media_host
             if record.is_orphan:
                 self._silence(record, now)
             self._hosts.answer(host, record, partial(self._reanswered, event, record, before, host), now)
             return
         self._agree(event, record, _same_answer(record, event, before), now)
+        self._follow(record, now)
 
     # -- inside
 
@@ -168,6 +170,7 @@ class Changes:
     ) -> None:
         action = request.action if request else None
         held = isinstance(action, Hold) if isinstance(action, Hold | Unhold) else record.view.held
+        was_held_there = record.view.held_by_remote
         if not held and event.sdp:
             direction = direction_of(event.sdp)
             self._term.change(record, held_by_remote=direction in ("sendonly", "inactive"))
@@ -181,6 +184,13 @@ class Changes:
                 then = partial(self._moved, request, record)
             self._hosts.apply(record, then, now)
             return
+        if (
+            was_held_there
+            and not record.view.held_by_remote
+            and ice_of(event.sdp) == ice_of(record.remote_sdp)
+        ):
+            record.remote_sdp = event.sdp
+            self._follow(record, now)
         if request is not None:
             if not held:
                 self.shape(record, held=False, now=now)
@@ -240,6 +250,11 @@ class Changes:
         record.local_sdp = answer
         self._term.change(record, held_by_remote=event.direction in ("sendonly", "inactive"))
 
+    def _follow(self, record: CallRecord, now: float) -> None:
+        """Tell the host what the far end takes on the connection that there is: nothing while it holds us."""
+        if not (record.is_renewing or record.is_orphan):  # else a new connection brings its own directions
+            self._hosts.apply(record, lambda _done, _now: None, now)
+
     def _silence(self, record: CallRecord, now: float) -> None:
         """Tell a new host first of a microphone that is not to be heard."""
         record.told_muted = record.view.muted
@@ -285,6 +300,10 @@ def has_audio(sdp: str) -> bool:
 def ice_of(sdp: str) -> str:
     """Return the line with the ICE user fragment: another one means another connection; "" if none."""
     return next((line for line in sdp.splitlines() if line.startswith("a=ice-ufrag:")), "")
+
+
+def _may_go_on(local_sdp: str, offer: str) -> bool:
+    return Sdp.parse(local_sdp).shares_sound_with(Sdp.parse(offer))
 
 
 def dtls_role(local_sdp: str, remote_sdp: str) -> Literal["active", "passive"]:

@@ -20,10 +20,15 @@ _DIRECTIONS: dict[str, Direction] = {
     "a=inactive": "inactive",
 }
 _MIRROR: dict[Direction, Direction] = {"sendonly": "recvonly", "recvonly": "sendonly"}
+#: The address of a section that is refused: each must have one, or the whole description (RFC 8866 §5.7).
+_NOWHERE = "c=IN IP4 0.0.0.0"
 _LINE = re.compile(r"[a-z]=.*")
 _ORIGIN = re.compile(r"o=(\S+) ([0-9]{1,20}) ([0-9]{1,20}) (.+)")
 _MEDIA = re.compile(r"m=(\S+) ([0-9]{1,5})(?:/[0-9]+)? (\S+) (.+)")
 _FMTP = re.compile(r"a=fmtp:([0-9]{1,3}) (.*)")
+#: Names of numbers that need no ``rtpmap`` (RFC 3551 §6); formats that carry no voice.
+_STATIC = {"0": "pcmu", "8": "pcma", "9": "g722", "18": "g729"}
+_UNSPOKEN = frozenset({"telephone-event", "cn", "red", "ulpfec"})
 _RTPMAP = re.compile(r"a=rtpmap:([0-9]{1,3}) ([^\s/]+)/([0-9]{1,7})(?:/([0-9]{1,2}))?")
 
 
@@ -116,6 +121,7 @@ class Sdp:
         for section in offer._sections()[ours:]:
             media, _, rest = section[0].partition(" ")
             refused.append(f"{media} 0 {rest.partition(' ')[2]}")
+            refused.append(_NOWHERE)
             refused += [line for line in section if line.startswith("a=mid:")]
         return replace(self, lines=(*self.lines, *refused))
 
@@ -129,6 +135,18 @@ class Sdp:
         fmtps = {found[1]: found[2] for line in section if (found := _FMTP.fullmatch(line))}
         numbers = dict.fromkeys(match[4].split())
         return [_payload(maps[number], fmtps.get(number, "")) for number in numbers if number in maps]
+
+    def shares_sound_with(self, other: "Sdp") -> bool:
+        """Whether both have an audio format of one number and name, as answer and offer must (§6.1)."""
+        return bool(self._spoken() & other._spoken())
+
+    def _spoken(self) -> set[tuple[str, str]]:
+        section = self.audio()
+        match = _MEDIA.fullmatch(section[0]) if section else None
+        maps = {found[1]: found[2].lower() for line in section if (found := _RTPMAP.fullmatch(line))}
+        numbers = match[4].split() if match is not None else []
+        formats = {(number, maps.get(number, _STATIC.get(number, ""))) for number in numbers}
+        return {one for one in formats if one[1] not in _UNSPOKEN}
 
     def attribute(self, name: str) -> str | None:
         """Return the value of ``a=name`` of the audio section, else of the session; "" for a flag."""
