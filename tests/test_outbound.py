@@ -4,7 +4,7 @@ import pytest
 
 from agents.phone import KeepLine
 from agents.sip.events import InviteReceived
-from agents.sip.message import parse
+from agents.sip.message import Request, Response, parse
 from agents.sip.outbound import Granted
 from agents.sip.registration import KeepAlive, RegistrationChanged
 
@@ -187,3 +187,24 @@ def test_the_line_is_told_how_often_the_service_wants_a_sign_of_life() -> None:
     rig.core.connected(rig.now)
     rig.run()
     assert KeepLine(4.0) in rig.effects
+
+
+@pytest.mark.parametrize("is_standard", [True, False])
+def test_where_the_service_is_not_ringcentrals_calls_say_that_update_is_taken(is_standard: bool) -> None:
+    pair, phone, service = standard_service() if is_standard else phone_and_service()
+    register(pair, phone)
+    phone.core.invite("102", OFFER, now=pair.now)
+    pair.run()
+    service.core.sessions.invite(
+        "sip:x@y.invalid", from_="<sip:102@sip.test>", to="<sip:101@sip.test>", sdp=OFFER, now=pair.now
+    )
+    pair.run()
+    ringing = next(event for event in phone.events if isinstance(event, InviteReceived))
+    phone.core.answer(ringing.session_id, ANSWER, pair.now)
+    pair.run()
+
+    told = [parse(frame) for frame in phone.frames if "CSeq: 1 INVITE" in frame or "200 OK" in frame]
+    invite = next(message for message in told if isinstance(message, Request))
+    answer = next(message for message in told if isinstance(message, Response) and message.body)
+    for message in (invite, answer):
+        assert ("UPDATE" in message.headers.get_list("Allow")) is is_standard  # RFC 3311 §5.1

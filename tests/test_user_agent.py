@@ -196,7 +196,7 @@ def test_hold_works_from_both_ends() -> None:
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("OPTIONS", 200), ("MESSAGE", 200), ("INFO", 200), ("NOTIFY", 200), ("SUBSCRIBE", 405), ("BYE", 481)],
+    [("OPTIONS", 200), ("MESSAGE", 415), ("INFO", 200), ("NOTIFY", 200), ("SUBSCRIBE", 405), ("BYE", 481)],
 )
 def test_a_request_outside_of_calls_is_answered(method: str, status: int) -> None:
     _, phone, _ = registered_phone()
@@ -207,6 +207,17 @@ def test_a_request_outside_of_calls_is_answered(method: str, status: int) -> Non
     (send,) = phone.core.effects()
     assert send.status == status
     assert ("Allow: INVITE, ACK" in send.text) == (method in ("OPTIONS", "SUBSCRIBE"))
+    assert ("Accept: x-rc/agent\r\n" in send.text) == (status == 415)
+
+
+def test_a_message_that_does_not_say_its_type_is_taken_for_the_services() -> None:
+    _, phone, _ = registered_phone()
+    frame = read_frame("already-processed").replace("Content-Type: x-rc/agent\r\n", "")
+    assert "x-rc" not in frame
+
+    phone.core.receive(frame, 1000.0)
+
+    assert [effect.status for effect in phone.core.effects() if isinstance(effect, Send)] == [200]
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,11 @@ class Registration:
         self.granted = Granted()
         self._effects: list[Effect] = []
 
+    @property
+    def is_ringcentral(self) -> bool:
+        """Whether the service has shown that it is RingCentral's."""
+        return self._extensions.is_ringcentral
+
     def register(self, now: float) -> None:
         """Register now: the connection is up."""
         self._valid_until = None

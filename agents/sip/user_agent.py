@@ -25,6 +25,7 @@ from .events import DialogRequestReceived, InviteReceived, SessionEnded, Session
 from .message import Request, Response, make_response, parse
 from .outbound import Granted
 from .outgoing import custom_fields, identity, target_uri
+from .plain import ALLOW, plain_answer
 from .refer import refer_to
 from .refusal import refuse
 from .registration import (
@@ -37,11 +38,9 @@ from .registration import (
 )
 from .registration import Effect as RegistrationEffect
 from .ringcentral import Command
-from .sessions import METHODS, Sessions
+from .sessions import Sessions
 from .timers import TIMEOUT
 from .transaction import RequestReceived, ResponseReceived, Send, TimedOut, TransactionKey
-
-_ALLOW = ("Allow", ", ".join(METHODS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ class UserAgent:
         try:
             uri = target_uri(target, domain)
             shown = [identity(caller_id, domain)] if caller_id else []
-            fields = [*shown, *custom_fields(headers)]
+            fields = [*self._introduction(), *shown, *custom_fields(headers)]
             session_id = self._sessions.invite(
                 uri, from_=f"<{self._aor}>", to=f"<{uri}>", sdp=sdp, headers=fields, now=now
             )
@@ -188,7 +187,7 @@ class UserAgent:
 
     def answer(self, session_id: str, sdp: str, now: float) -> None:
         """Answer a call that rings."""
-        self._sessions.answer(session_id, sdp, now)
+        self._sessions.answer(session_id, sdp, now, headers=self._introduction())
         self._advance(now)
 
     def reject(self, session_id: str, status: int, now: float) -> None:
@@ -321,6 +320,13 @@ class UserAgent:
         if answer is not None:
             self._effects.append(Send(answer.encode(), "", answer))
 
+    def _introduction(self) -> list[tuple[str, str]]:
+        """Return what tells a far end that it may send us UPDATE (§13.2.1, RFC 3311 §5.1).
+
+        RingCentral's clients do not say it, and get UPDATE all the same.
+        """
+        return [] if self._registration.is_ringcentral else [ALLOW]
+
     def _require_connection(self) -> None:
         if not self._is_connected:
             raise ActionRefused("not_registered", "there is no connection to the phone service")
@@ -374,14 +380,11 @@ class UserAgent:
             self._effects.append(done)
 
     def _take_request(self, key: TransactionKey, request: Request, now: float) -> None:
-        status = 200 if request.method in METHODS else 405
-        if request.method in ("BYE", "UPDATE"):
-            status = 481  # those of a call never come here
-        headers = [_ALLOW] if status == 405 or request.method == "OPTIONS" else []
+        status, headers = plain_answer(request)
         # Inside a dialog To has its tag already, and this one is not used.
         response = make_response(request, status, to_tag=self._new_id(), headers=headers)
         self._sessions.respond(key, response, now)
-        if request.method == "MESSAGE" and request.body:
+        if request.method == "MESSAGE" and request.body and status == 200:
             told = self._agent.received(request, now)
             if told is not None:
                 self._effects.append(told)

@@ -52,6 +52,22 @@ def test_speech_crosses_between_two_processes_and_is_recognised_on_both_sides(tm
         assert None not in find_tones(received, tones).values()
 
 
+def test_nothing_is_sent_to_a_far_end_that_holds_on_the_connection_that_there_is() -> None:
+    async def main() -> None:
+        async with connected() as both:
+            await both.ears[1].hears(hears_tone(440))
+            offer = both.other.local_sdp or ""
+            await both.one.apply(offer.replace("a=sendrecv", "a=sendonly"))
+            sent = both.one.counts.sent
+            await both.ears[0].listen(25)  # half a second, in which the far end goes on sending
+            assert both.one.counts.sent == sent
+            await both.one.apply(offer)
+            await both.ears[1].hears(hears_tone(440))
+            assert both.one.counts.sent > sent
+
+    asyncio.run(main())
+
+
 def test_hold_silences_both_directions_and_unhold_restores_them() -> None:
     async def main() -> None:
         async with connected() as both:
