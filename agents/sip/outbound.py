@@ -26,10 +26,10 @@ _LONGEST_FLOW_TIMER = 86_400
 
 
 class Extensions:
-    """Which option tags the next REGISTER offers. ``is_ringcentral``: as the first challenge showed."""
+    """Which option tags the next REGISTER offers. ``is_standard``: the service is not RingCentral's."""
 
     def __init__(self) -> None:
-        self.is_ringcentral = False
+        self.is_standard = False
         self._tags: tuple[str, ...] = ()
         self._is_settled = False  # the service has shown what it is
 
@@ -37,7 +37,7 @@ class Extensions:
         """Take what a challenge shows of the service."""
         if not self._is_settled:
             self._is_settled, self._tags = True, () if is_ringcentral else _ALL
-            self.is_ringcentral = is_ringcentral
+            self.is_standard = not is_ringcentral
 
     def refused(self, response: Response) -> bool:
         """Take a refusal; return whether it is worth another try, with other extensions. Not for ever.

@@ -124,9 +124,9 @@ class Registration:
         self._effects: list[Effect] = []
 
     @property
-    def is_ringcentral(self) -> bool:
-        """Whether the service has shown that it is RingCentral's."""
-        return self._extensions.is_ringcentral
+    def is_standard(self) -> bool:
+        """Whether the service has shown that it is not RingCentral's."""
+        return self._extensions.is_standard
 
     def register(self, now: float) -> None:
         """Register now: the connection is up."""

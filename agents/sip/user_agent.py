@@ -325,7 +325,7 @@ class UserAgent:
 
         RingCentral's clients do not say it, and get UPDATE all the same.
         """
-        return [] if self._registration.is_ringcentral else [ALLOW]
+        return [ALLOW] if self._registration.is_standard else []
 
     def _require_connection(self) -> None:
         if not self._is_connected:
