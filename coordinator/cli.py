@@ -20,6 +20,7 @@ from shared.errors import LocalError, SharedlineError
 from shared.log import configure_logging
 
 from .parser import Parser, help_with_table, path
+from .streams import flush_output, open_standard_streams, output_lost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ _SOUND_HELP = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    _open_standard_streams()
+    open_standard_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
     configure_logging(options.log, options.log_level)
@@ -43,14 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _end_with(options.while_open)
     command: Command = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
     except SharedlineError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 2 if isinstance(exc, LocalError) else 1
+    except OSError as exc:
+        return output_lost(exc)
     finally:
-        _flush_output()
+        flush_output()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -362,28 +367,6 @@ def _verify(options: argparse.Namespace) -> int:
 def _run(coroutine: Coroutine[Any, Any, int], *, is_small: bool = False) -> int:
     with asyncio.Runner(loop_factory=partial(new_event_loop, is_small=is_small)) as runner:
         return runner.run(coroutine)
-
-
-def _open_standard_streams() -> None:
-    """Put the null device where a standard stream was closed (``>&-``): else another file gets its number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-
-
-def _flush_output() -> None:
-    """Write out what is left; if nobody reads any more, that is no failure of ours."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Python flushes once more when it ends, and would make its exit status 120 of that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_with(descriptor: int) -> None:

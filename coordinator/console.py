@@ -5,9 +5,9 @@ and ``event``; without, it is for people.
 """
 
 import asyncio
+import contextlib
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from shared.actor import ending_signals
 from shared.call import Call
 from shared.call_facts import ending
 from shared.clock import boottime
@@ -41,6 +42,7 @@ class Console:
     def __init__(self, phone: Phone, *, as_json: bool) -> None:
         self._phone, self._as_json = phone, as_json
         self.leaving = asyncio.Event()
+        self.problem = ""  # why it leaves, if that is a failure
         self._verbs = Verbs(phone)
         self._commands: set[asyncio.Task[None]] = set()
         for event in ("inbound_call", "outbound_call", "call_changed", "call_ended"):
@@ -60,7 +62,9 @@ class Console:
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:  # nobody reads any more: as when a terminal is closed
+        except OSError as exc:
+            if not isinstance(exc, BrokenPipeError):  # nobody reads any more: as when a terminal is closed
+                self.problem = f"cannot write the output: {exc.strerror}"
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
             self.leaving.set()
@@ -201,7 +205,7 @@ async def run_console(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Join ``group`` and be a window until ``quit``, SIGTERM or SIGINT; return the exit status.
+    """Join ``group`` and be a window until ``quit`` or a signal; return the exit status.
 
     Args:
         group, account, settings: See :func:`coordinator.join`.
@@ -218,13 +222,13 @@ async def run_console(
             group=group,
         )
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             loop.add_signal_handler(number, console.leaving.set)
         _read_lines(loop, console.command)
         refused = asyncio.ensure_future(phone.until(lambda: _is_refused(phone.registration)))
         leaving = asyncio.ensure_future(console.leaving.wait())
         await asyncio.wait({refused, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        problem = phone.registration.detail if refused.done() else ""
+        problem = phone.registration.detail if refused.done() else console.problem
         refused.cancel()
         leaving.cancel()
     console.say("left", f"left {group}")
@@ -243,7 +247,8 @@ def _read_lines(loop: asyncio.AbstractEventLoop, line_read: Callable[[str], None
 
     # A thread, because standard input may be a file, which no event loop can wait for.
     def read() -> None:
-        for line in sys.stdin or ():  # None: it was closed
-            loop.call_soon_threadsafe(line_read, line)
+        with contextlib.suppress(OSError, RuntimeError):  # the terminal or the loop is gone
+            for line in sys.stdin or ():  # None: it was closed
+                loop.call_soon_threadsafe(line_read, line)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()

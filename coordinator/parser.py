@@ -39,4 +39,6 @@ def path(text: str) -> "Path":
     """Return what an option names, for ``type=path``: only who has such an option loads pathlib."""
     from pathlib import Path
 
+    if not text:  # of a shell's variable that is not set: Path would make the current directory of it
+        raise argparse.ArgumentTypeError("an empty text names no file")
     return Path(text)

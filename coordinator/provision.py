@@ -16,7 +16,7 @@ from agents.rest.client import RestClient, RestLogin
 from shared.config import Account, load_account
 from shared.errors import AccountError, ConfigError, MessageError
 from shared.files import write_private
-from shared.keyring import keyring_name, save_to_keyring
+from shared.keyring import check_keyring, keyring_name, save_to_keyring
 
 CLIENT_ID, CLIENT_SECRET, JWT = "SHAREDLINE_CLIENT_ID", "SHAREDLINE_CLIENT_SECRET", "SHAREDLINE_JWT"
 _LONGEST_SECRET = 16_384
@@ -95,8 +95,18 @@ async def provision(order: Order, environ: Mapping[str, str] = os.environ) -> Ac
 
 def _check_place(account: Path) -> None:
     """Raise before a device is made that nobody could use."""
-    if keyring_name(account) is None and not account.parent.is_dir():
-        raise AccountError(f"cannot write the account file {account}: there is no directory {account.parent}")
+    if (name := keyring_name(account)) is not None:
+        check_keyring(name)
+        return
+    why = None
+    if account.is_dir():
+        why = "it is a directory"
+    elif not account.parent.is_dir():
+        why = f"there is no directory {account.parent}"
+    elif not os.access(account.parent, os.W_OK):
+        why = f"the directory {account.parent} cannot be written"
+    if why is not None:
+        raise AccountError(f"cannot write the account file {account}: {why}")
 
 
 def _save(account: Path, content: bytes) -> None:

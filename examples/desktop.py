@@ -17,12 +17,10 @@ class Window(QWidget):
 
     def __init__(self, phone: Phone) -> None:
         super().__init__()
-        self._phone = phone
-        self._list, self._button = QListWidget(), QPushButton("Answer or hang up")
+        self._phone, self._list = phone, QListWidget()
         layout = QVBoxLayout(self)
         layout.addWidget(self._list)
-        layout.addWidget(self._button)
-        self._button.clicked.connect(self._pressed)
+        layout.addWidget(QPushButton("Answer or hang up", clicked=self._pressed))
         phone.on("snapshot", lambda _: self._show())
         self._show()
 
@@ -56,5 +54,7 @@ if __name__ == "__main__":
     app = QApplication(sys.argv)
     try:
         qasync.run(main(sys.argv[1] if len(sys.argv) > 1 else "service/101.json"))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except SharedlineError as exc:
         sys.exit(f"error: {exc}")

@@ -6,6 +6,7 @@ on a thread of its own, for what a window that blocks must not stop: the phone w
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -141,3 +142,12 @@ def new_event_loop(*, is_small: bool = False) -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask to end: that of a closed terminal, too, unless ``nohup`` ignores it."""
+    asked = [signal.SIGTERM, signal.SIGINT]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        asked.append(hangup)
+    return tuple(asked)

@@ -18,6 +18,21 @@ def keyring_name(account: str | os.PathLike[str]) -> str | None:
     return text.removeprefix(_PREFIX) if text.startswith(_PREFIX) else None
 
 
+def check_keyring(name: str) -> None:
+    """Raise what :func:`save_to_keyring` would raise, if that can be known before.
+
+    Raises:
+        AccountError: If there is no keyring, the extra is not installed, or ``name`` is empty.
+    """
+    if not name:
+        raise AccountError(f"{_PREFIX} names no account: write {_PREFIX}NAME")
+    keyring = _keyring()
+    try:
+        keyring.get_password(_SERVICE, name)
+    except keyring.errors.KeyringError as exc:
+        raise _unusable(exc) from exc
+
+
 def load_from_keyring(name: str) -> str:
     """Return what was saved under ``name``.
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,65 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_service_has_no_tables_for_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--service", "--markdown"]) == 2
     assert "--markdown is not for --service" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulator", "--dir", ""],
+        ["provision", "--account", ""],
+        ["verify", ""],
+        ["join", "front", "--account", "a", "--sip-trace", ""],
+    ],
+)
+def test_an_empty_name_of_a_file_is_not_the_current_directory(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "an empty text names no" in usage_error(arguments, capsys)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["verify DIR", "join front --no-sound --account DIR/account.json"])
+def test_an_output_that_cannot_be_written_is_one_line(command: str, tmp_path: Path) -> None:
+    account(tmp_path)
+    (tmp_path / "ledger.ndjson").write_text('{"at":1.0,"boottime":1.0,"event":"FLOW_OPENED","flow":"f1"}\n')
+    arguments = [sys.executable, "-m", "coordinator", *command.replace("DIR", str(tmp_path)).split()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_a_line_that_is_no_text_is_not_understood_and_the_next_one_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "coordinator", "join", "front", "--no-sound"]
+    done = subprocess.run(
+        [*command, "--account", account(tmp_path)],
+        input=b"\xff\xfe\ncall \xc3\xbc\nquit\n",
+        capture_output=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+    )
+    printed = done.stdout.decode("ascii")
+    assert r"\xff\xfe: not understood" in printed
+    assert r"call: " in printed
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
+def test_a_program_ends_politely_with_its_terminal_unless_that_is_to_be_ignored() -> None:
+    asked = "import signal; from shared.actor import ending_signals; print(signal.SIGHUP in ending_signals())"
+    for before, expected in (("", "True"), ("trap '' HUP; ", "False")):
+        command = ["sh", "-c", f'{before}exec "$0" -c "$1"', sys.executable, asked]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == expected
 
 
 def test_a_command_whose_standard_streams_are_closed_still_has_its_exit_status(tmp_path: Path) -> None:

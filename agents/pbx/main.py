@@ -4,14 +4,13 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from shared.actor import new_event_loop
+from shared.actor import ending_signals, new_event_loop
 from shared.errors import ConfigError, SharedlineError
 from shared.log import configure_logging, log
 
@@ -76,12 +75,12 @@ def settings_of(options: Options) -> SimulatorSettings:
 
 
 async def serve(settings: SimulatorSettings) -> None:
-    """Run the service until SIGTERM or SIGINT."""
+    """Run the service until SIGTERM, SIGINT, or the end of its terminal."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_report)
     _allow_many_connections()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         with contextlib.suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C cancels there
             loop.add_signal_handler(number, ending.set)
     async with Simulator(settings) as simulator:

@@ -37,7 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="serve login, provisioning and call control by REST, too; 0: any port (default: no REST)",
     )
-    parser.add_argument("--dir", required=True, metavar="DIR", help="for accounts, ledger, recordings")
+    parser.add_argument(
+        "--dir", required=True, type=_directory, metavar="DIR", help="for accounts, ledger, recordings"
+    )
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -69,6 +71,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="answer each caller before the callee does, with ringback, as the real service does",
     )
+
+
+def _directory(text: str) -> str:
+    if not text:  # of a shell's variable that is not set: secrets would be in the current directory
+        raise argparse.ArgumentTypeError("an empty text names no directory")
+    return text
 
 
 def read_options(given: argparse.Namespace) -> Options:

@@ -187,10 +187,15 @@ def test_a_token_that_was_revoked_is_replaced_once(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
-def test_a_directory_that_is_not_there_is_told_before_a_device_is_made(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_told_before_a_device_is_made(tmp_path: Path) -> None:
     async def story(simulator: Simulator, order: Order) -> None:
-        with pytest.raises(AccountError, match="there is no directory"):
-            await provision(replace(order, account=tmp_path / "none" / "mine.json"), {})
+        for place, why in (
+            (tmp_path / "none" / "mine.json", "there is no directory"),
+            (tmp_path, "it is a directory"),
+            (Path("keyring:"), "names no account"),
+        ):
+            with pytest.raises(AccountError, match=why):
+                await provision(replace(order, account=place), {})
         assert len(simulator.devices.of("102")) == 1
 
     run(tmp_path, story)
