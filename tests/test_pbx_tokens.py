@@ -11,6 +11,10 @@ KEY = b"k" * 32
 LIFE = Lifetimes(access=10.0, refresh=100.0, jwt=1000.0)
 
 
+#: A header with an unknown field: 2,000 lists, each in the one before.
+DEEP = base64.urlsafe_b64encode(b'{"alg":"HS256","x":' + b"[" * 2000).decode().rstrip("=") + ".e30.e30"
+
+
 def make(*, key: bytes = KEY, audience: str = "us", client: str = "app", most: int = 10) -> Tokens:
     numbers = itertools.count(1)
     return Tokens(
@@ -86,7 +90,9 @@ def test_a_jwt_without_a_signature_is_refused_whatever_its_header_says() -> None
     assert "signature" in refusal(tokens, f"{header}.{claims}.{signature}").message
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "\u00e9.\u00e9.\u00e9", "x" * 5000, "e30.e30.e30"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "a.b.c", "\u00e9.\u00e9.\u00e9", "x" * 5000, "e30.e30.e30", DEEP]
+)
 def test_what_is_no_jwt_is_refused(text: str) -> None:
     assert "no JWT" in refusal(make(), text).message
 

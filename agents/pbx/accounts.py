@@ -105,13 +105,18 @@ class NumberPlan:
 
         What is no number at all leads to 404, a number that nobody has to 486, as at the real service.
         """
-        number = dialled.translate(_SEPARATORS)
+        number = without_separators(dialled)
         main, star, extension = number.partition("*")
         if star and canonical(main) == canonical(self.main_number):
             number = extension
         if found := self._routes.get(number) or self._routes.get(canonical(number)):
             return found
         return Route("bad", number, 486 if _PHONE_NUMBER.fullmatch(number) else 404)
+
+
+def without_separators(number: str) -> str:
+    """Return ``6505550199`` for ``(650) 555-0199``."""
+    return number.translate(_SEPARATORS)
 
 
 def canonical(number: str) -> str:

@@ -4,7 +4,7 @@
 ``POST /flows/{flow}/drop`` · ``GET, POST, DELETE /faults`` · ``DELETE /faults/{id}`` · ``POST /restart`` ·
 ``GET /calls`` · ``POST /robots/call`` · ``GET /robots`` ·
 ``GET /robots/{id}[?until=STATE&timeout=SECONDS]`` · ``POST /robots/{id}/hangup``. Answers are JSON, see
-:mod:`.views`; an error is ``{"error": text}`` with 400, 401, 404 or 409.
+:mod:`.views`; an error is ``{"error": text}`` with 400, 401, 404, 405 or 409.
 """
 
 import hmac
@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, get_args
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -144,7 +145,12 @@ def make_app(service: Controlled, token: str) -> Starlette:
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
             Middleware(_Bearer, token=token),
         ],
-        exception_handlers={SharedlineError: _refused, BadBody: _bad_body, Exception: _failed},
+        exception_handlers={
+            SharedlineError: _refused,
+            BadBody: _bad_body,
+            HTTPException: _no_such_path,
+            Exception: _failed,
+        },
     )
 
 
@@ -245,6 +251,12 @@ _STATUS = {"no_such_call": 404, "wrong_state": 409, "far_end": 409}
 async def _refused(_request: Request, error: Exception) -> Response:
     status = _STATUS.get(error.code, 400) if isinstance(error, ActionRefused) else 400
     return _json({"error": str(error)}, status=status)
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path}: {error.detail.lower()}"
+    return _json({"error": what}, status=error.status_code, headers=dict(error.headers or {}))
 
 
 async def _bad_body(_request: Request, error: Exception) -> Response:

@@ -175,7 +175,7 @@ def test_a_call_out_rings_the_users_phone_first_and_then_whom_it_calls(tmp_path:
     async def story(simulator: Simulator, rest: Rest) -> None:
         phone, device = await make_phone(rest, "101")
         async with phone, phone_of(simulator, "102") as callee:
-            order = {"from": {"deviceId": device}, "to": {"extensionNumber": "102"}}
+            order = {"from": {"deviceId": device}, "to": {"extensionNumber": "1-0-2"}}
             session = (await ask(rest, "/call-out", order, status=201))["session"]
             [party] = session["parties"]
             assert (session["origin"]["type"], party["status"]["code"]) == ("CallOut", "Setup")

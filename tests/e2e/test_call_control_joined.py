@@ -17,7 +17,7 @@ from shared.errors import ActionRefused, RestFailed
 from tests.e2e.rest_program import Rest, serve
 from tests.e2e.sip_phone import SipPhone
 
-from .service import answer, apply, dial, phone_of
+from .service import answer, apply, controlled, dial, phone_of
 from .telephony import TELEPHONY, THREE, ask, heard, loudness, make_phone, session_of
 
 
@@ -117,9 +117,25 @@ async def supervised(
         yield phone, f"/sessions/{ringing.session_ref}/supervise", order
 
 
+def test_a_call_in_which_nobody_is_an_agent_cannot_be_supervised(tmp_path: Path) -> None:
+    async def story(simulator: Simulator, rest: Rest) -> None:
+        phone, device = await make_phone(rest, "103")
+        async with controlled(simulator) as control:
+            await control.robot((await control.call("199")).id, until="answered")
+        [call] = simulator.live_calls()
+        session, _ = call.ids(call.caller)
+        order = {"mode": "Listen", "supervisorDeviceId": device}
+        async with phone:
+            await rest.refused(
+                404, "CMN-102", "POST", f"{TELEPHONY}/sessions/{session}/supervise", json=order
+            )
+
+    serve(tmp_path, story, extensions=THREE)
+
+
 def test_what_does_not_exist_is_told_as_such(tmp_path: Path) -> None:
     async def story(simulator: Simulator, rest: Rest) -> None:
-        _phone, device = await make_phone(rest, "101")
+        phone, device = await make_phone(rest, "101")
         await rest.refused(404, "CMN-102", "GET", f"{TELEPHONY}/sessions/s-none")
         nobody = f"{TELEPHONY}/sessions/s-none/parties/p-none-1"
         for path in ("answer", "pickup"):
@@ -135,6 +151,10 @@ def test_what_does_not_exist_is_told_as_such(tmp_path: Path) -> None:
         order = {"from": {"deviceId": device}, "to": {}}
         async with phone_of(simulator, "101"):
             await rest.refused(409, "TAS-102", "POST", f"{TELEPHONY}/call-out", json=order)
+        async with phone:
+            for number in ("1\r\nVia: x", '"><', "sip:a@b", "\u00e9", " "):
+                wrong = order | {"to": {"phoneNumber": number}}
+                await rest.refused(400, "CMN-101", "POST", f"{TELEPHONY}/call-out", json=wrong)
         await rest.login("102")
         await rest.refused(404, "CMN-102", "POST", f"{TELEPHONY}/call-out", json=order)
         async with ControlClient.from_directory(tmp_path) as control:

@@ -21,9 +21,9 @@ from .service import WITHIN, controlled, dial, happens, phone_of, simulate
 
 def test_the_control_api_is_for_who_knows_the_token(tmp_path: Path) -> None:
     async def story(simulator: Simulator) -> None:
-        path = simulator.settings.directory / "control.json"
-        assert path.stat().st_mode & 0o077 == 0
-        url = json.loads(path.read_text())["url"]
+        file = simulator.settings.directory / "control.json"
+        assert file.stat().st_mode & 0o077 == 0
+        url = json.loads(file.read_text())["url"]
         async with httpx.AsyncClient(trust_env=False) as stranger:
             assert (await stranger.get(f"{url}/calls")).status_code == 401
             foreign = {"Host": "evil.example"}
@@ -40,7 +40,7 @@ def test_the_control_api_is_for_who_knows_the_token(tmp_path: Path) -> None:
                     await control.call("101", play=tmp_path / play)
                 assert refused.value.code == "bad_request"
             async with httpx.AsyncClient(trust_env=False) as wellwisher:
-                token = {"Authorization": f"Bearer {json.loads(path.read_text())['token']}"}
+                token = {"Authorization": f"Bearer {json.loads(file.read_text())['token']}"}
                 for body in (b"{", b"{}", b"\xff", b'{"to":"1","fro":"2"}', b"x" * 70_000):
                     answered = await wellwisher.post(f"{url}/robots/call", content=body, headers=token)
                     assert answered.status_code == (413 if len(body) > 65_536 else 400)
@@ -48,6 +48,9 @@ def test_the_control_api_is_for_who_knows_the_token(tmp_path: Path) -> None:
                 for query in ("until=never", "until=ended&timeout=x", "until=ended&timeout=1e9"):
                     answered = await wellwisher.get(f"{url}/robots/r1?{query}", headers=token)
                     assert answered.status_code == 400
+                for method, path, status in (("GET", "/nothing", 404), ("PUT", "/flows", 405)):
+                    answered = await wellwisher.request(method, url + path, headers=token)
+                    assert (answered.status_code, path in answered.json()["error"]) == (status, True)
 
     simulate(tmp_path / "sim", story)
     with pytest.raises(ConfigError):

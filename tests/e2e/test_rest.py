@@ -61,6 +61,9 @@ def test_logins_that_fail_say_why_as_oauth_does(tmp_path: Path) -> None:
             assert answer.status_code == (401 if error == "invalid_client" else 400)
             assert answer.json()["errorCode"].startswith("OAU-")
         assert (await rest.http.post(TOKEN, json={})).status_code == 401
+        for credentials in (b"Basic \xe9\xe9\xe9\xe9", b"Basic /w==", b"Basic !", b"Basic"):
+            answer = await rest.http.post(TOKEN, json={}, headers={b"Authorization": credentials})
+            assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         client = (rest.file.client_id, rest.file.client_secret)
         assert (await rest.http.post(TOKEN, json={}, auth=client)).status_code == 415
 

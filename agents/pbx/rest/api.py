@@ -5,7 +5,6 @@ Every path but those of the login needs an access token. Programs in browsers ma
 """
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -137,7 +136,7 @@ class Login:
         if scheme.lower() == "basic":
             try:
                 client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # no base64, no UTF-8, or no ASCII to begin with
                 client_id, secret = "", ""
         self._tokens.check_client(client_id, secret)
 

@@ -1,5 +1,6 @@
 """What the REST side is asked about calls, and has done with them. Use it on the service's event loop."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from agents.sip.message import Request
 from agents.sip.ringcentral import AgentMessage
 from shared.errors import ActionRefused, SharedlineError
 
-from ..accounts import Subscriber
+from ..accounts import Subscriber, without_separators
 from ..calls import Call
 from ..conferences import Conference
 from ..dialect import Caller, CallName
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .office import Office
 
 _CODES = {"Listen": "*80", "Whisper": "*81", "Barge": "*82", "TakeOver": "*83"}
+_DIALLED = re.compile(r"[\w+*#]+", re.ASCII)  # also the token of a conference
 _MOST_DIALING = 64
 
 
@@ -129,9 +131,11 @@ class CallOffice:
     def call_out(self, owner: Subscriber, request: CallOutRequest) -> SessionDocument:
         """Ring one of the user's phones, which answers by itself, and call somebody for it."""
         phone = self._phone(owner, request.from_.device_id)
-        target = request.to.phone_number or request.to.extension_number
+        target = without_separators(request.to.phone_number or request.to.extension_number or "")
         if not target:
             raise bad_parameter("to", "phoneNumber or extensionNumber is needed")
+        if not _DIALLED.fullmatch(target):
+            raise bad_parameter("to", "that is no number or extension")
         return self._dialing_document(self._dial(phone, target, lambda _call: None))
 
     def supervise(self, owner: Subscriber, session_id: str, request: SuperviseRequest) -> SessionDocument:
@@ -141,7 +145,7 @@ class CallOffice:
         """
         phone = self._phone(owner, request.supervisor_device_id)
         agents = {leg.phone.extension for _, leg in self._legs(session_id) if isinstance(leg, PhoneLeg)}
-        wanted = request.agent_extension_number or next(iter(sorted(agents)))
+        wanted = request.agent_extension_number or min(agents, default="")
         if wanted not in agents:
             raise not_found("agentExtensionNumber")
 

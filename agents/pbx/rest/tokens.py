@@ -171,7 +171,7 @@ class Tokens:
             algorithm = msgspec.json.decode(_bytes(header), type=_Header).alg
             given = _bytes(signature)
             decoded = msgspec.json.decode(_bytes(claims), type=_Claims)
-        except (ValueError, msgspec.DecodeError) as exc:
+        except (ValueError, msgspec.DecodeError, RecursionError) as exc:
             raise _bad_grant("the assertion is no JWT") from exc
         # The algorithm is ours to choose, whatever a header says (RFC 8725 §3.1).
         if algorithm != "HS256" or not hmac.compare_digest(given, self._signature(signed)):
