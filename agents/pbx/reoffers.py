@@ -16,7 +16,7 @@ def answer_for(description: str, offer: str, raised_by: int) -> str:
     asked, known = Sdp.parse(offer), Sdp.parse(description)
     answer = known.with_version(known.version + raised_by).with_direction(mirror(asked.direction))
     role = {"active": "passive", "passive": "active"}.get(asked.attribute("setup") or "", "active")
-    lines = tuple(f"a=setup:{role}" if line == "a=setup:actpass" else line for line in answer.lines)
+    lines = tuple([f"a=setup:{role}" if line == "a=setup:actpass" else line for line in answer.lines])
     return Sdp(lines).encode()
 
 

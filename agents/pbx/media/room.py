@@ -104,7 +104,7 @@ class Room:
         """Return whom a party hears."""
         others = [(other, seat) for other, seat in self._seats.items() if other is not party]
         talkers = [seat for _other, seat in others if seat.talks]
-        voices: tuple[Voice, ...] = tuple(other for other, seat in others if seat.is_heard_by(party))
+        voices: tuple[Voice, ...] = tuple([other for other, seat in others if seat.is_heard_by(party)])
         if not talkers and self._alone is not None:
             return (self._alone, *voices)
         if talkers and self._has_music and all(seat.holds for seat in talkers):
