@@ -1,1 +1,1 @@
-"""One module per kind of process, and what they are made of: protocols, sound, the simulated service."""
+"""The kinds of process (a leader, a window, the service that is simulated), and what they are made of."""

@@ -197,8 +197,7 @@ class _Process:
             await agent.leave()
 
     def _make_real(self, context: zmq.Context[zmq.Socket[bytes]]) -> "RealAgent":
-        from .office import Office
-        from .real import RealAgent
+        from .real import Office, RealAgent
 
         post = Post(context, self._endpoints)
         office = Office(

@@ -18,10 +18,8 @@ from shared.phone import Phone
 from shared.replica import Change
 from shared.trace import Trace
 
-from .candidacy import Candidacy
-from .keeper import Keeper
+from .keeper import Candidacy, Keeper, Standing
 from .lease import Lease
-from .standing import Standing
 
 if TYPE_CHECKING:
     from agents.sip.trace import SipTrace

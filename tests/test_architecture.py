@@ -21,7 +21,7 @@ SHELLS = ("agents.sip.transport",)
 TOUCHED_BY = {
     "aiortc": ("agents.media.*", "coordinator.bench.sound_roles"),
     "sounddevice": ("agents.media.devices", "coordinator.bench.sound_roles"),
-    "structlog": ("shared.log", "shared.log_output", "agents.media.webrtc", "agents.real"),
+    "structlog": ("shared.log", "shared.log_output", "agents.media.webrtc", "agents.real.agent"),
     "time": ("shared.clock",),
     "uvloop": ("shared.actor",),
     "websockets": ("agents.sip.transport", "agents.pbx.*"),

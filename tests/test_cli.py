@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import cli
-from coordinator.cli import main
+from coordinator.command import cli
+from coordinator.command.cli import main
 from shared.errors import AccountError, GroupError, MediaError, RegistrationFailed, SharedlineError
 
 COMMANDS = ["demo", "simulator", "provision", "join", "status", "bench"]

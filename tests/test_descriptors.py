@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.descriptors import make_room
+from coordinator.keeper.descriptors import make_room
 
 STATUS = Path("/proc/self/status")
 
@@ -24,6 +24,6 @@ def test_the_table_is_large_and_nothing_is_open_that_was_not() -> None:
 def test_a_process_that_may_not_have_so_many_goes_on() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64));"
-        "from coordinator.descriptors import make_room; make_room()"
+        "from coordinator.keeper.descriptors import make_room; make_room()"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -14,7 +14,7 @@ from .sources import trees
 
 #: What lets something out of a leader's process: receiver and method, by module.
 OUTLETS = {
-    "agents.real": {
+    "agents.real.agent": {
         ("self._publisher", "publish"),
         ("self._publisher", "repeat"),
         ("self._own_publisher", "publish"),
@@ -23,7 +23,7 @@ OUTLETS = {
         ("self._heir", "repeat"),
         ("self._server", "send"),
     },
-    "agents.line": {("socket", "send")},
+    "agents.real.line": {("socket", "send")},
     "agents.bus.publisher": {("self", "repeat")},
 }
 GATES = ("self._may_act()", "self._may_send()")
@@ -86,9 +86,9 @@ def makers_of(*outlets: str) -> set[str]:
 
 
 def test_nobody_else_makes_an_outlet() -> None:
-    assert makers_of("SipSocket.connect") == {"agents.line"}
+    assert makers_of("SipSocket.connect") == {"agents.real.line"}
     assert makers_of("Publisher", "ActionServer") == {"agents.bus.post"}
-    assert makers_of("Post") == {"coordinator.readiness", "agents.web_phone"}
+    assert makers_of("Post") == {"coordinator.keeper.readiness", "agents.web_phone"}
 
 
 def test_nobody_uses_a_post_but_the_agent_that_occupies_it() -> None:
@@ -99,7 +99,7 @@ def test_nobody_uses_a_post_but_the_agent_that_occupies_it() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in sockets and "post" in ast.unparse(node.value)
     }
-    assert users == {"agents.real"}
+    assert users == {"agents.real.agent"}
 
 
 def test_a_bare_socket_is_made_in_one_place_and_given_to_its_one_owner() -> None:
@@ -114,7 +114,7 @@ def test_a_bare_socket_is_made_in_one_place_and_given_to_its_one_owner() -> None
 
 
 def test_the_gate_is_the_lease_and_once_closed_stays_closed() -> None:
-    [gate] = [function for function in functions("agents.real") if function.name == "_may_act"]
+    [gate] = [function for function in functions("agents.real.agent") if function.name == "_may_act"]
     text = ast.unparse(gate)
     assert "self._office.may_act()" in text
     assert "self._is_over = True" in text
@@ -131,5 +131,5 @@ def test_a_sender_without_the_gate_would_be_found() -> None:
     ):
         function = ast.parse(f"def leak(self, peer, message):\n    {body}").body[0]
         assert isinstance(function, ast.FunctionDef)
-        [call] = sends(function, OUTLETS["agents.real"])
+        [call] = sends(function, OUTLETS["agents.real.agent"])
         assert not is_gated(function, call), body

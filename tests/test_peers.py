@@ -1,6 +1,6 @@
 """How a leader reaches its windows: bounded, whatever names a peer makes up."""
 
-from agents.peers import Peers
+from agents.real.peers import Peers
 
 
 def test_a_thousand_names_of_one_stranger_take_bounded_room_and_the_newest_is_answered() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.pending import PendingActions
+from agents.dummy.pending import PendingActions
 from shared.errors import ActionRefused, OutcomeUnknown
 from shared.messages import Done, Flipped, Hangup, Outcome, Refused, Snapshot, Version
 from shared.trace import Trace

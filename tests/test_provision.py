@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.rest.wire import Answer, Wire, _retry_after, login_refusal, refusal
-from coordinator.provision import Order, read_login
+from coordinator.command.provision import Order, read_login
 from shared.config import load_account
 from shared.errors import AccountError, ConfigError, LoginFailed, RestFailed
 

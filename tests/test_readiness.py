@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.readiness import Readiness
+from coordinator.keeper.readiness import Readiness
 from shared.errors import GroupError
 
 

@@ -91,7 +91,7 @@ def a_window_that_asks_the_next_leader_again() -> Iterator[None]:
 
 @contextmanager
 def a_leader_that_leaves_nothing_behind() -> Iterator[None]:
-    with patch("agents.office.decode_estate", lambda _frame: Estate(epoch=0)):
+    with patch("agents.real.office.decode_estate", lambda _frame: Estate(epoch=0)):
         yield
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from coordinator.standing import Standing
+from coordinator.keeper.standing import Standing
 from shared.messages import Window
 from tests.fakes import snapshot
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.surroundings import Peer, Surroundings, local_address
+from agents.real.surroundings import Peer, Surroundings, local_address
 
 
 class Machine:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.console import describe, in_words
-from coordinator.verbs import HELP, Verbs
+from coordinator.command.console import describe, in_words
+from coordinator.command.verbs import HELP, Verbs
 from shared.errors import ActionRefused
 from shared.messages import (
     Action,

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from coordinator.cli import main
+from coordinator.command.cli import main
 from coordinator.verify import Verdict, judge
 from shared.errors import ConfigError
 

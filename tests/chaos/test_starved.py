@@ -129,7 +129,7 @@ def test_a_wall_clock_that_is_years_off_changes_nothing_but_what_people_read(
     years: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All code takes the time from one module (see the tests of the architecture), which is wrong here."""
-    import agents.office
+    import agents.real.office
     import shared.clock
 
     def wrong() -> float:
@@ -137,7 +137,7 @@ def test_a_wall_clock_that_is_years_off_changes_nothing_but_what_people_read(
 
     real = shared.clock.wall
     monkeypatch.setattr(shared.clock, "wall", wrong)
-    monkeypatch.setattr(agents.office, "wall", wrong)
+    monkeypatch.setattr(agents.real.office, "wall", wrong)
 
     async def main() -> None:
         async with arena(sound=False) as it:

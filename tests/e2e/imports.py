@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 #: Each costs such a window a tenth of a MiB at least; uvloop 2.3, structlog 1 (with ``rich`` 3 to 6).
 _SPARED = (
-    *("agents.line", "agents.media", "agents.phone", "agents.real", "agents.rest", "agents.sip"),
+    *("agents.media", "agents.phone", "agents.real", "agents.rest", "agents.sip"),
     *("coordinator.blocking", "coordinator.sound", "coordinator.web_phone"),
     *("aiortc", "av", "cryptography", "httpx", "numpy", "sounddevice", "structlog", "uvloop", "websockets"),
     *("email", "hashlib", "http", "pathlib", "secrets", "shutil", "tempfile", "urllib", "xml"),

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import pytest
 import zmq
 
-import coordinator.readiness
+import coordinator.keeper.readiness
 from agents.bus import Post
-from agents.office import Office
-from coordinator.candidacy import Candidacy
+from agents.real.office import Office
 from coordinator.keeper import Keeper
+from coordinator.keeper.candidacy import Candidacy
 from coordinator.lease import FileLease, Vacant
 from shared.clock import boottime
 from shared.election import Holder
@@ -52,7 +52,7 @@ def test_a_candidate_that_cannot_make_its_sockets_burns_no_epoch_says_so_once_an
         await keeper.close()
         await asyncio.to_thread(context.term)
 
-    monkeypatch.setattr(coordinator.readiness, "Post", bind)
+    monkeypatch.setattr(coordinator.keeper.readiness, "Post", bind)
     asyncio.run(main())
 
 

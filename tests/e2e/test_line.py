@@ -14,10 +14,10 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-import agents.line
-from agents.line import SipLine
+import agents.real.line
+from agents.real.line import SipLine
+from agents.real.surroundings import Surroundings
 from agents.sip import recovery, transport
-from agents.surroundings import Surroundings
 from shared.config import Account
 from shared.messages import Problem
 
@@ -138,7 +138,7 @@ async def line(account: Account) -> AsyncIterator[tuple[SipLine, Owner]]:
 def test_a_service_that_does_not_read_loses_its_connection_before_the_memory_is_full(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.line, "_MOST_UNSENT", 10)
+    monkeypatch.setattr(agents.real.line, "_MOST_UNSENT", 10)
 
     async def main() -> None:
         async with proxies(certificate) as (first, _, account), line(account) as (made, owner):
@@ -329,7 +329,7 @@ def test_what_happens_to_the_computer_makes_a_new_connection_at_once(
             super().__init__(*arguments)  # type: ignore[arg-type]
             watchers.append(self)
 
-    monkeypatch.setattr(agents.line, "Surroundings", Told)
+    monkeypatch.setattr(agents.real.line, "Surroundings", Told)
 
     async def main() -> None:
         async with proxies(certificate) as (first, _, account), line(account) as (_made, owner):

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from agents.rest.client import RestClient
-from coordinator.provision import provision, read_login
+from coordinator.command.provision import provision, read_login
 from coordinator.supervisor import Child
 from shared.config import Account
 from tests.e2e.stage import QUIET, SILENT, Stage, stage

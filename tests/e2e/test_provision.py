@@ -18,7 +18,7 @@ from agents.pbx import Simulator, SimulatorSettings
 from agents.pbx.fault_orders import RestAnswer
 from agents.pbx.rest.keys import RestFile
 from agents.rest.client import RestClient, RestLogin
-from coordinator.provision import Order, provision, read_login
+from coordinator.command.provision import Order, provision, read_login
 from shared.config import load_account
 from shared.errors import (
     AccountError,

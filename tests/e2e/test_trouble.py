@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agents.line import SipLine
-from agents.obituary import Obituary
 from agents.phone import PhoneCore
 from agents.phone.signalling import Signalling
+from agents.real.line import SipLine
+from agents.real.obituary import Obituary
 from agents.sip.events import InviteReceived
 from coordinator import GroupError, join
 from coordinator.lease import FileLease

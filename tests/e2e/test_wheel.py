@@ -49,7 +49,7 @@ def test_the_wheel_installs_the_command_and_the_licence(wheel: Path) -> None:
             for name in archive.namelist()
             if "dist-info" in name
         }
-    assert "sharedline = coordinator.cli:main" in texts["entry_points.txt"]
+    assert "sharedline = coordinator.command:main" in texts["entry_points.txt"]
     assert "MIT" in texts["licenses/LICENSE"]
     assert "License-Expression: MIT" in texts["METADATA"]
 
@@ -57,7 +57,9 @@ def test_the_wheel_installs_the_command_and_the_licence(wheel: Path) -> None:
 def test_the_unpacked_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    program = "import coordinator, coordinator.cli as cli; print(coordinator.__file__); cli.main(['--help'])"
+    program = (
+        "import coordinator, coordinator.command as cli; print(coordinator.__file__); cli.main(['--help'])"
+    )
     done = run_in(tmp_path, program)
     assert done.stdout.startswith(str(tmp_path))
     assert "simulator" in done.stdout

@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 import structlog
 
-import agents.line
-import agents.office
-import agents.real
-import coordinator.keeper
+import agents.real.agent
+import agents.real.line
+import agents.real.office
+import coordinator.keeper.keeper
 from agents.bus import ActionClient
 from coordinator.membership import Membership
 from shared import clock, ids
@@ -279,11 +279,11 @@ def simulated(group: Group) -> Iterator[None]:
     with ExitStack() as patches:
         for module in _that_read_the_clock():
             patches.enter_context(patch.object(module, "boottime", boottime))
-        patches.enter_context(patch.object(agents.office, "wall", lambda: 1e9 + world.now))
-        patches.enter_context(patch.object(agents.real, "Obituary", NoObituary))
-        patches.enter_context(patch.object(agents.line, "SipSocket", Socket))
-        patches.enter_context(patch.object(agents.line, "Surroundings", _StillSurroundings))
-        patches.enter_context(patch.object(coordinator.keeper, "ActorThread", _SameThread))
+        patches.enter_context(patch.object(agents.real.office, "wall", lambda: 1e9 + world.now))
+        patches.enter_context(patch.object(agents.real.agent, "Obituary", NoObituary))
+        patches.enter_context(patch.object(agents.real.line, "SipSocket", Socket))
+        patches.enter_context(patch.object(agents.real.line, "Surroundings", _StillSurroundings))
+        patches.enter_context(patch.object(coordinator.keeper.keeper, "ActorThread", _SameThread))
         for module, name in ((ids, "new_id"), (secrets, "token_hex")):
             patches.enter_context(patch.object(module, name, lambda size: world.random.randbytes(size).hex()))
         state = random.getstate()

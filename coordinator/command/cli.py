@@ -105,7 +105,7 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .demo import run_demo
+    from coordinator.demo import run_demo
 
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return _run(run_demo(is_script=options.script or not is_terminal, keep=options.keep))
@@ -329,10 +329,10 @@ def _bench(options: argparse.Namespace) -> int:
         if options.markdown:
             sys.stderr.write("bench: --markdown is not for --service; try without it\n")
             return 2
-        from .edge_bench import run_edge_bench
+        from coordinator.edge_bench import run_edge_bench
 
         return run_edge_bench(as_json=options.json, is_quick=options.quick)
-    from .bench import run_bench
+    from coordinator.bench import run_bench
 
     form = "json" if options.json else "markdown" if options.markdown else "table"
     return _run(run_bench(form=form, is_quick=options.quick))
@@ -354,7 +354,7 @@ def _add_verify(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .verify import judge, report
+    from coordinator.verify import judge, report
 
     lines, status = report(judge(options.directory))
     print("\n".join(lines))

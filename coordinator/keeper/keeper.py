@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
+from coordinator.lease import Vacant
 from shared.actor import ActorThread, until_cancelled
 from shared.clock import boottime
 from shared.election import (
@@ -35,7 +36,6 @@ from shared.messages import RegistrationState, Snapshot
 
 from .bequest import Bequest
 from .candidacy import Candidacy
-from .lease import Vacant
 from .readiness import Readiness, load_phone
 
 if TYPE_CHECKING:
@@ -241,8 +241,7 @@ class Keeper:
         if not self._lease.is_held(epoch):
             self._deposed_soon(epoch)  # this process stood still after it had taken the lease
             return
-        from agents.office import Office  # a third of a window's memory: see .readiness
-        from agents.real import RealAgent
+        from agents.real import Office, RealAgent  # a third of a window's memory: see .readiness
 
         candidacy, post, seed = self._candidacy, self._readiness.take_post(), self._seed()
         office = Office(

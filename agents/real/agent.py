@@ -12,6 +12,19 @@ from typing import TypeVar
 
 import structlog  # noqa: F401 - loaded with the phone: its first warning must not stop it for 50 ms
 
+from agents.bus.action_server import Peer
+from agents.phone import (
+    AnswerAction,
+    CommandHost,
+    DropLine,
+    Effect,
+    ForgetInstance,
+    KeepLine,
+    LeaveEstate,
+    LeaveProxy,
+    SendSip,
+    TellWindow,
+)
 from shared import failpoint
 from shared.clock import boottime
 from shared.log import log
@@ -34,24 +47,11 @@ from shared.messages import (
     encode,
 )
 
-from .bus.action_server import Peer
 from .farewell import Farewell
 from .line import SipLine
 from .obituary import Obituary
 from .office import Office, make_core
 from .peers import Peers
-from .phone import (
-    AnswerAction,
-    CommandHost,
-    DropLine,
-    Effect,
-    ForgetInstance,
-    KeepLine,
-    LeaveEstate,
-    LeaveProxy,
-    SendSip,
-    TellWindow,
-)
 
 _T = TypeVar("_T")
 

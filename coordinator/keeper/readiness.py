@@ -89,7 +89,7 @@ def load_phone() -> None:
 
 def _rehearse(candidacy: Candidacy) -> None:
     """Have the phone in memory, whom to trust, and room for what it opens."""
-    from agents.office import rehearse
+    from agents.real import rehearse
     from agents.sip.transport import tls_context
 
     make_room()

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from coordinator.lease import Lease
 from shared.config import Account, Settings
 from shared.election import Holder
 from shared.messages import Snapshot
 from shared.trace import Trace
-
-from .lease import Lease
 
 if TYPE_CHECKING:
     from agents.sip.trace import SipTrace

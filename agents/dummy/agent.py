@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import zmq
 
+from agents.bus import ActionClient, Subscriber
 from shared import ids
 from shared.clock import boottime
 from shared.config import Settings
@@ -31,7 +32,6 @@ from shared.messages import (
 from shared.replica import Change, Replica
 from shared.trace import Trace
 
-from .bus import ActionClient, Subscriber
 from .pending import PendingAction, PendingActions
 from .succession import Succession
 

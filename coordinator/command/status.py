@@ -6,12 +6,12 @@ import sys
 import zmq
 
 from agents.bus import Subscriber
+from coordinator.group import open_group_dir
+from coordinator.lease import FileLease, Vacant
 from shared.config import Settings
 from shared.messages import Snapshot, decode_snapshot, encode
 
 from .console import describe
-from .group import open_group_dir
-from .lease import FileLease, Vacant
 
 #: A leader repeats its state ten times a second; one that is silent for so long is stopped or gone.
 _PATIENCE = 2.0

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
+from agents.phone import PhoneCore
 from shared.messages import RegistrationState
 
 from .line import SipLine
 from .office import Office
-from .phone import PhoneCore
 
 #: How long a leader that leaves waits for the service to confirm that its binding is gone.
 _FAREWELL_TIME = 2.0

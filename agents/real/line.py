@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
+from agents.sip.recovery import Recovery
+from agents.sip.trace import SipTrace
+from agents.sip.transport import SipSocket
 from shared import failpoint
 from shared.clock import wall
 from shared.config import Account
@@ -13,9 +16,6 @@ from shared.errors import AccountError, CertificateUntrusted, ServiceUnreachable
 from shared.log import log
 from shared.messages import Problem
 
-from .sip.recovery import Recovery
-from .sip.trace import SipTrace
-from .sip.transport import SipSocket
 from .surroundings import Surroundings
 
 #: Messages that wait for a service which does not read: whoever sends it more has no use for the connection.

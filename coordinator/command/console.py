@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from coordinator.node import join
 from shared.actor import ending_signals
 from shared.call import Call
 from shared.call_facts import ending
@@ -25,7 +26,6 @@ from shared.messages import Call as CallView
 from shared.messages import Problem, Quality, Registration, Snapshot
 from shared.phone import Phone
 
-from .node import join
 from .verbs import HELP, Verbs
 
 _FLAGS = {

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
+from agents.bus import Subscriber
 from shared.election import Endpoints, Holder
 from shared.messages import Snapshot
-
-from .bus import Subscriber
 
 
 class Succession:

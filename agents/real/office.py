@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from agents.bus import Post
+from agents.phone import Estate, PhoneCore, decode_estate
+from agents.sip.trace import SipTrace
 from shared.clock import boottime, wall
 from shared.config import Account, Settings
 from shared.errors import MessageError
 from shared.log import log
 from shared.messages import Snapshot, Version, Window, encode
-
-from .bus import Post
-from .phone import Estate, PhoneCore, decode_estate
-from .sip.trace import SipTrace
 
 #: After so many runs Python has made of a function what it makes of one that runs often.
 _REHEARSALS = 10

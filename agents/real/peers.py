@@ -1,6 +1,6 @@
 """How a leader reaches each window and each media host: by ROUTER's id of its connection."""
 
-from .bus.action_server import Peer
+from agents.bus.action_server import Peer
 
 #: Whoever was not heard for longest is forgotten past this: names cost a stranger nothing.
 _LIMIT = 2_000
