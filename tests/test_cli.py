@@ -263,6 +263,29 @@ def test_a_program_ends_politely_with_its_terminal_unless_that_is_to_be_ignored(
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == expected
 
 
+_WRITER = """
+import sys
+from coordinator.command.streams import flush_output, output_lost
+try:
+    print("a line", flush=True)
+except OSError as exc:
+    status = output_lost(exc)
+flush_output()
+sys.exit(status)
+"""
+
+
+def test_a_command_whose_terminal_has_gone_ends_without_an_error() -> None:
+    ours, terminal = os.openpty()
+    command = ["sh", "-c", 'kill -STOP $$; exec "$0" -c "$1"', sys.executable, _WRITER]
+    writer = subprocess.Popen(command, stdout=terminal, stderr=terminal)
+    os.waitpid(writer.pid, os.WUNTRACED)
+    os.close(terminal)
+    os.close(ours)
+    writer.send_signal(signal.SIGCONT)
+    assert writer.wait(timeout=30) == 0
+
+
 def test_a_command_whose_standard_streams_are_closed_still_has_its_exit_status(tmp_path: Path) -> None:
     for closed, said in (("1>&-", True), ("0<&- 1>&- 2>&-", False)):
         command = f'exec "$0" -m coordinator status nobody {closed}'

@@ -37,13 +37,12 @@ _SOUND_HELP = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     open_standard_streams()
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    configure_logging(options.log, options.log_level)
-    if options.while_open is not None:
-        _end_with(options.while_open)
-    command: Command = options.command
     try:
+        options = _parser().parse_args(arguments)
+        configure_logging(options.log, options.log_level)
+        if options.while_open is not None:
+            _end_with(options.while_open)
+        command: Command = options.command
         status = command(options)
         sys.stdout.flush()
         return status

@@ -1,8 +1,10 @@
 """Standard input and output of the command line, whatever state the shell left them in."""
 
+import contextlib
 import errno
 import io
 import os
+import stat
 import sys
 
 #: What writing to standard output can end with: its reader is gone, or its disk is full.
@@ -33,16 +35,23 @@ def output_lost(error: OSError) -> int:
     """
     if error.errno not in _UNWRITABLE:
         raise error
-    if error.errno == errno.EPIPE:
+    if error.errno == errno.EPIPE or (error.errno == errno.EIO and _is_terminal()):
         return 0
-    sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")
+    with contextlib.suppress(OSError):  # it may be the same disk
+        sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")
     return 1
 
 
 def flush_output() -> None:
     """Write out what is left; if nobody reads any more, that is no failure of ours."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Python flushes once more when it ends, and would make its exit status 120 of that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python flushes once more when it ends, and would make its exit status 120 of that.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_terminal() -> bool:
+    # Not isatty(), which says no of one that was closed.
+    return stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
